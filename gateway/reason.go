@@ -1,0 +1,110 @@
+package gateway
+
+// Reason is a code a machine can read with a sentence a nurse can read. Refusals are values that carry one.
+type Reason string
+
+// Sentence is the words shown at the station and on a phone. An unknown code shows itself.
+func (r Reason) Sentence() string {
+	if s, ok := sentences[r]; ok {
+		return s
+	}
+	return string(r)
+}
+
+const (
+	// Refused before a phone was chosen.
+	UnknownBadge   Reason = "unknown-badge"
+	ExpiredBadge   Reason = "expired-badge"
+	RevokedBadge   Reason = "revoked-badge"
+	WrongWard      Reason = "wrong-ward"
+	NotEnoughProof Reason = "not-enough-proof"
+	NotPermitted   Reason = "not-permitted"
+	NoPolicy       Reason = "no-policy"
+	UnknownReader  Reason = "unknown-reader"
+	StaleTap       Reason = "stale-tap"
+	StorageLow     Reason = "storage-low"
+
+	// About phones.
+	NoPhoneFree     Reason = "no-phone-free"
+	HoldsPhone      Reason = "holds-phone"
+	PhoneComing     Reason = "phone-coming"
+	PhoneBusy       Reason = "phone-busy"
+	PhoneGone       Reason = "phone-gone"
+	PhoneSilent     Reason = "phone-silent"
+	PhoneDeclined   Reason = "phone-declined"
+	PhoneNotCleared Reason = "phone-not-cleared"
+	ForeignSession  Reason = "foreign-session"
+	FenceWentBack   Reason = "fence-went-back"
+
+	// Why a session opened, locked or ended.
+	CheckOut      Reason = "check-out"
+	HandOff       Reason = "hand-off"
+	TakenOver     Reason = "taken-over"
+	Resumed       Reason = "resumed"
+	ReturnedDock  Reason = "returned-docked"
+	ReturnedTap   Reason = "returned-tap"
+	TapToReturn   Reason = "tap-to-return"
+	NotPickedUp   Reason = "not-picked-up"
+	IdleLock      Reason = "idle"
+	LeaseEnded    Reason = "lease-ended"
+	LimitReached  Reason = "limit-reached"
+	PhoneRebooted Reason = "phone-rebooted"
+	Barred        Reason = "barred"
+	ByOperator    Reason = "by-operator"
+	BoxRestarted  Reason = "box-restarted"
+	Stray         Reason = "stray-session"
+
+	// About readers and the box.
+	ReaderUnplugged  Reason = "reader-unplugged"
+	ReaderRecovered  Reason = "reader-recovered"
+	ReaderSlow       Reason = "reader-slow"
+	StorageExhausted Reason = "storage-exhausted"
+	UnsignedPolicy   Reason = "unsigned-demo-policy"
+)
+
+var sentences = map[Reason]string{
+	UnknownBadge:   "This badge is not known on this ward.",
+	ExpiredBadge:   "This badge has expired.",
+	RevokedBadge:   "This badge has been blocked.",
+	WrongWard:      "This badge is not for this ward.",
+	NotEnoughProof: "This badge does not prove enough here.",
+	NotPermitted:   "The ward's policy does not permit this.",
+	NoPolicy:       "This box has no policy yet. Ask IT to load one.",
+	UnknownReader:  "This reader is not part of the ward's set-up.",
+	StaleTap:       "That tap waited too long. Please tap again.",
+	StorageLow:     "The box's disk is nearly full: no new check-outs. Returns still work. Call IT.",
+
+	NoPhoneFree:     "No phone is free.",
+	HoldsPhone:      "You already hold this phone.",
+	PhoneComing:     "Your phone is being prepared.",
+	PhoneBusy:       "This phone is changing hands. Please wait a moment.",
+	PhoneGone:       "The phone lost its connection.",
+	PhoneSilent:     "The phone did not answer in time.",
+	PhoneDeclined:   "The phone did not accept the command.",
+	PhoneNotCleared: "The phone could not be cleared and was taken out of use.",
+	ForeignSession:  "The phone is in use on another ward.",
+	FenceWentBack:   "The phone's command counter went back. Have it checked.",
+
+	CheckOut:      "Checked out.",
+	HandOff:       "Handed over.",
+	TakenOver:     "Taken over at the station.",
+	Resumed:       "Welcome back.",
+	ReturnedDock:  "Returned: docked.",
+	ReturnedTap:   "Returned with a second tap.",
+	TapToReturn:   "Tap again to return this phone.",
+	NotPickedUp:   "Nobody picked the phone up.",
+	IdleLock:      "Locked: nobody used the phone.",
+	LeaseEnded:    "Locked: the phone has not heard from the box for too long.",
+	LimitReached:  "Locked: the session reached its longest life. Tap to start a new one.",
+	PhoneRebooted: "Locked: the phone was restarted.",
+	Barred:        "The person may no longer use phones here.",
+	ByOperator:    "Ended by an operator.",
+	BoxRestarted:  "The box restarted while this was under way.",
+	Stray:         "The phone showed a session that the box had already ended.",
+
+	ReaderUnplugged:  "The reader is unplugged or its driver has stopped.",
+	ReaderRecovered:  "The reader is back.",
+	ReaderSlow:       "The reader answers too slowly.",
+	StorageExhausted: "The box's disk is full.",
+	UnsignedPolicy:   "Unsigned demo policy: not agreed by security and clinical leads.",
+}

@@ -1,0 +1,137 @@
+package session
+
+import (
+	"time"
+
+	"tapward/gateway"
+)
+
+// Event is what the world can tell a ward. Every event is handled in every phase.
+type Event interface{ event() }
+
+// Tapped is a tap that policy has permitted.
+type Tapped struct {
+	At         time.Time
+	Reader     gateway.ReaderID
+	Origin     gateway.Origin
+	Clinician  gateway.ClinicianID
+	Assurance  gateway.Assurance
+	Terms      map[gateway.PhoneID]gateway.Terms // of every phone the tap may end at
+	Policy     gateway.Digest
+	Presented  gateway.PhoneID   // the phone in this reader's slot or presented to it, if any
+	TakeOver   gateway.PhoneID   // the phone chosen at the station for this tap, if any
+	Candidates []gateway.PhoneID // free phones by the registry's rule, best first
+	Durations  gateway.Durations
+}
+
+// Denied is a tap that identify or decide refused, or that was too old. Clinician is empty where nobody was found.
+type Denied struct {
+	At        time.Time
+	Reader    gateway.ReaderID
+	Origin    gateway.Origin
+	Clinician gateway.ClinicianID
+	Assurance gateway.Assurance
+	Policy    gateway.Digest
+	Reason    gateway.Reason
+	Durations gateway.Durations
+}
+
+// Answered is a phone's receipt.
+type Answered struct {
+	At      time.Time
+	Receipt gateway.Receipt
+}
+
+// Seen is a phone's signed hello on a new link.
+type Seen struct {
+	At    time.Time
+	Phone gateway.PhoneID
+	Truth gateway.Truth
+}
+
+// Gone is the end of a phone's link.
+type Gone struct {
+	At    time.Time
+	Phone gateway.PhoneID
+}
+
+// PickedUp is a phone's word that it left its dock or was used for the first time.
+type PickedUp struct {
+	At    time.Time
+	Phone gateway.PhoneID
+}
+
+// Docked is a phone's word that it was put into a dock.
+type Docked struct {
+	At    time.Time
+	Phone gateway.PhoneID
+}
+
+// Deadline says that a timer of a phone may be due. A late or wrong one changes nothing.
+type Deadline struct {
+	At    time.Time
+	Phone gateway.PhoneID
+	Timer Timer
+}
+
+// Barred says that people may no longer act here: their sessions end.
+type Barred struct {
+	At         time.Time
+	Clinicians []gateway.ClinicianID
+}
+
+// Ordered is an operator's release of a phone; the way out of quarantine.
+type Ordered struct {
+	At       time.Time
+	Phone    gateway.PhoneID
+	Operator string
+}
+
+// Added is a phone that was paired; Removed one that was forgotten.
+type Added struct {
+	At    time.Time
+	Phone gateway.PhoneID
+}
+
+// Removed is refused by the engine unless CanRemove.
+type Removed struct {
+	At    time.Time
+	Phone gateway.PhoneID
+}
+
+// Restarted is the first event after the state was read from the store. SameBoot says that the machine itself did
+// not restart, so that deadlines still mean what they meant.
+type Restarted struct {
+	At       time.Time
+	SameBoot bool
+}
+
+func (Tapped) event()    {}
+func (Denied) event()    {}
+func (Answered) event()  {}
+func (Seen) event()      {}
+func (Gone) event()      {}
+func (PickedUp) event()  {}
+func (Docked) event()    {}
+func (Deadline) event()  {}
+func (Barred) event()    {}
+func (Ordered) event()   {}
+func (Added) event()     {}
+func (Removed) event()   {}
+func (Restarted) event() {}
+
+// Effect is what must be done about an event: Record before anything else, in the same commit as the state.
+type Effect interface{ effect() }
+
+// Record is an audit leaf to be.
+type Record struct{ gateway.Record }
+
+// Send is a command for a phone.
+type Send struct{ gateway.Command }
+
+// Tell is feedback for whoever tapped.
+type Tell struct{ gateway.Feedback }
+
+func (Record) effect() {}
+func (Send) effect()   {}
+func (Tell) effect()   {}
