@@ -48,6 +48,7 @@ const (
 	IdleLock      Reason = "idle"
 	LeaseEnded    Reason = "lease-ended"
 	LimitReached  Reason = "limit-reached"
+	PhoneLocked   Reason = "phone-locked"
 	PhoneRebooted Reason = "phone-rebooted"
 	Barred        Reason = "barred"
 	ByOperator    Reason = "by-operator"
@@ -96,6 +97,7 @@ var sentences = map[Reason]string{
 	IdleLock:      "Locked: nobody used the phone.",
 	LeaseEnded:    "Locked: the phone has not heard from the box for too long.",
 	LimitReached:  "Locked: the session reached its longest life. Tap to start a new one.",
+	PhoneLocked:   "Locked by the phone itself.",
 	PhoneRebooted: "Locked: the phone was restarted.",
 	Barred:        "The person may no longer use phones here.",
 	ByOperator:    "Ended by an operator.",

@@ -7,7 +7,7 @@ type RecordKind string
 
 const (
 	// The passage of a phone.
-	CheckOutRequested RecordKind = "checkout.requested" // permitted, a phone was chosen, the bind goes out
+	CheckOutRequested RecordKind = "checkout.requested" // permitted, a phone was chosen for it
 	HandOffRequested  RecordKind = "handoff.requested"  // permitted, the release of the first session goes out
 	SessionOpened     RecordKind = "session.opened"     // the phone confirmed the bind
 	SessionUsed       RecordKind = "session.used"       // first use: picked up
@@ -17,7 +17,7 @@ const (
 	ReleaseRequested  RecordKind = "release.requested" // the close of a session or of an unknown outcome goes out
 	SessionCleared    RecordKind = "session.cleared"   // the phone confirmed: closed and verified empty
 	ClearFailure      RecordKind = "session.clear-failed"
-	BindFailed        RecordKind = "bind.failed"        // not confirmed in time, declined, or the phone went away
+	BindFailed        RecordKind = "bind.failed"        // not confirmed in time, declined, or the phone went away; a release goes out
 	CustodyFailed     RecordKind = "custody.failed"     // a check-out or hand-off ended without a phone
 	PhoneQuarantined  RecordKind = "phone.quarantined"  // nobody gets it until it has proven it is clear
 	PhoneFreed        RecordKind = "phone.freed"        // out of quarantine
@@ -25,9 +25,7 @@ const (
 	PhoneInconsistent RecordKind = "phone.inconsistent" // its fence went back, or it showed a session ended long ago
 	TapRefused        RecordKind = "tap.refused"        // identify or decide said no
 	TapNoted          RecordKind = "tap.noted"          // nothing changed: holds a phone already, tap again to return
-	PhoneLinked       RecordKind = "phone.linked"
-	PhoneUnlinked     RecordKind = "phone.unlinked"
-	PhoneRefused      RecordKind = "phone.refused" // wrong key, wrong message: the link was closed
+	PhoneRefused      RecordKind = "phone.refused"      // wrong key, wrong message: the link was closed
 
 	// The box, its readers and its operators.
 	BoxStarted     RecordKind = "box.started"

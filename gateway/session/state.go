@@ -50,6 +50,7 @@ type Phone struct {
 	Terms    gateway.Terms
 	Locked   bool
 	PickedUp bool
+	Over     bool           // its limit was reached: nothing renews it
 	Since    time.Time      // when the session opened, or was asked for
 	Reason   gateway.Reason // why it is locked, releasing or quarantined
 
@@ -57,8 +58,10 @@ type Phone struct {
 	Await gateway.CommandKind
 	Next  gateway.Fence // of the awaited command
 
-	// Of the person who waits for this phone to be cleared, or for whom it is being bound.
+	// Of the people who wait: for whom it is being bound or cleared, and the reader where its holder tapped to resume or
+	// return. Not durable.
 	For *Request
+	By  gateway.ReaderID
 
 	Due Due
 }
@@ -70,9 +73,10 @@ type Request struct {
 	Reader     gateway.ReaderID
 	Origin     gateway.Origin
 	Assurance  gateway.Assurance
-	Terms      gateway.Terms
+	Terms      map[gateway.PhoneID]gateway.Terms
 	Policy     gateway.Digest
 	Custody    gateway.Custody
+	Why        gateway.Reason    // check-out, hand-off, taken over
 	Candidates []gateway.PhoneID // still to be tried, best first
 }
 

@@ -1,0 +1,114 @@
+package session
+
+import "tapward/gateway"
+
+// answered takes a receipt for the one command that is awaited. Anything else is of a command whose fence is dead, and
+// is ignored; only a phone's own lock comes unasked.
+func (t *turn) answered(r gateway.Receipt) {
+	p := t.phone(r.Phone)
+	if p == nil {
+		return
+	}
+	if r.Kind == gateway.Locked && r.Next == 0 {
+		t.lockedItself(p, r)
+		return
+	}
+	if p.Await == gateway.NoCommand || r.Next != p.Next {
+		return
+	}
+	switch r.Kind {
+	case gateway.Declined:
+		t.declined(p, r)
+	case gateway.Bound:
+		if p.Await == gateway.Bind && p.Phase == Binding && r.Truth.Grant == p.Grant.Digest() {
+			t.confirm(p, r.Signed)
+		}
+	case gateway.Renewed:
+		if p.Await == gateway.Renew && p.Phase == Bound {
+			t.renewed(p, r)
+		}
+	case gateway.Locked:
+		if p.Await == gateway.Lock && p.Phase == Bound {
+			p.obeyed()
+			t.lock(p, gateway.LimitReached, r.Signed)
+		}
+	case gateway.Cleared:
+		if p.Await == gateway.Release && r.Truth.Grant.IsZero() {
+			t.settle(p, r.Signed)
+		}
+	case gateway.ClearFailed:
+		if p.Await == gateway.Release {
+			p.obeyed()
+			t.record(gateway.ClearFailure, p, gateway.PhoneNotCleared).Receipt = r.Signed
+			t.quarantine(p, gateway.PhoneNotCleared)
+		}
+	}
+}
+
+// obeyed adopts the fence of the awaited command.
+func (p *Phone) obeyed() {
+	p.Fence, p.Await = p.Next, gateway.NoCommand
+	p.Due.Answer = Due{}.Answer
+}
+
+func (t *turn) renewed(p *Phone, r gateway.Receipt) {
+	p.obeyed()
+	if r.Truth.Locked {
+		t.adoptLock(p, true)
+	} else {
+		p.Locked = false
+		t.lease(p)
+	}
+	if p.Locked || p.By == "" {
+		t.record(gateway.SessionRenewed, p).Receipt = r.Signed
+		return
+	}
+	p.Reason = gateway.Resumed
+	t.record(gateway.SessionResumed, p, gateway.Resumed).Receipt = r.Signed
+	t.tell(p.By, gateway.Granted, gateway.Resumed, p.ID)
+	p.By = ""
+}
+
+// lockedItself is the phone's unasked word: idle, out of lease, past its limit, or restarted.
+func (t *turn) lockedItself(p *Phone, r gateway.Receipt) {
+	if p.Phase == Bound && !p.Locked && r.Truth.Grant == p.Grant.Digest() {
+		t.lock(p, r.Reason, r.Signed)
+	}
+}
+
+// lock keeps custody.
+func (t *turn) lock(p *Phone, reason gateway.Reason, receipt string) {
+	p.Locked, p.Reason = true, reason
+	p.Over = p.Over || reason == gateway.LimitReached
+	p.Due.Renew, p.Due.Lease = Due{}.Renew, Due{}.Lease
+	t.record(gateway.SessionLocked, p, reason).Receipt = receipt
+}
+
+// declined is the phone's signed "no", with where it stands: the command did not happen and, its fence being dead,
+// will not.
+func (t *turn) declined(p *Phone, r gateway.Receipt) {
+	truth := r.Truth
+	if t.elsewhere(truth) {
+		t.foreign(p, truth.Fence)
+		return
+	}
+	moved := p.Next != truth.Fence+1
+	was := p.Await
+	p.Await, p.Fence = gateway.NoCommand, truth.Fence
+	switch {
+	case p.Phase == Binding:
+		t.bindFailed(p, gateway.PhoneDeclined, r.Signed)
+	case was == gateway.Release && !p.Linked: // the next hello goes on
+	case was == gateway.Release && moved:
+		t.order(p, gateway.Command{Kind: gateway.Release})
+	case was == gateway.Release && p.Phase == Releasing:
+		t.quarantine(p, gateway.PhoneDeclined)
+	case p.Phase == Bound && truth.Grant == p.Grant.Digest():
+		p.Due.Answer = Due{}.Answer
+		t.adoptLock(p, truth.Locked)
+		t.tell(p.By, gateway.Refused, gateway.PhoneDeclined, p.ID)
+		p.By = ""
+	case p.Phase == Bound:
+		t.stray(p)
+	}
+}

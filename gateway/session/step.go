@@ -1,0 +1,122 @@
+package session
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"tapward/gateway"
+)
+
+// Step decides one event. It returns the next state and what must be done, in order; s itself is not changed. Records
+// belong into the same commit as the new state, and the other effects are performed only after it.
+func Step(s State, e Event) (State, []Effect) {
+	t := turn{State: s}
+	t.Phones = slices.Clone(s.Phones)
+	switch e := e.(type) {
+	case Tapped:
+		t.at = e.At
+		t.tapped(e)
+	case Denied:
+		t.at = e.At
+		t.denied(e)
+	case Answered:
+		t.at = e.At
+		t.answered(e.Receipt)
+	case Seen:
+		t.at = e.At
+		t.seen(e.Phone, e.Truth)
+	case Gone:
+		t.at = e.At
+		t.gone(e.Phone)
+	case PickedUp:
+		t.at = e.At
+		t.pickedUp(e.Phone)
+	case Docked:
+		t.at = e.At
+		t.docked(e.Phone)
+	case Deadline:
+		t.at = e.At
+		t.deadline(e.Phone, e.Timer)
+	case Barred:
+		t.at = e.At
+		t.barred(e.Clinicians)
+	case Ordered:
+		t.at = e.At
+		t.ordered(e.Phone, e.Operator)
+	case Added:
+		t.at = e.At
+		t.added(e.Phone)
+	case Removed:
+		t.at = e.At
+		t.removed(e.Phone)
+	case Restarted:
+		t.at = e.At
+		t.restarted(e.SameBoot)
+	default:
+		panic(fmt.Sprintf("session: unknown event %T", e))
+	}
+	return t.State, t.effects
+}
+
+// turn is one step under way: a copy of the state that may be written to, and the effects so far.
+type turn struct {
+	State
+	at      time.Time
+	effects []Effect
+}
+
+// phone is the phone to write to, nil where it is not (or no longer) one of ours.
+func (t *turn) phone(id gateway.PhoneID) *Phone {
+	i, ok := slices.BinarySearchFunc(t.Phones, id, func(p Phone, id gateway.PhoneID) int { return cmp.Compare(p.ID, id) })
+	if !ok {
+		return nil
+	}
+	return &t.Phones[i]
+}
+
+// record notes what happened to a phone, with the session or the passage that it is about.
+func (t *turn) record(kind gateway.RecordKind, p *Phone, reasons ...gateway.Reason) *gateway.Record {
+	r := gateway.Record{
+		Kind: kind, At: t.at, Phone: p.ID, Fence: p.Fence, Custody: p.Custody, Clinician: p.Owner,
+		Policy: p.Grant.Policy, Reasons: reasons,
+	}
+	if p.Owner != "" {
+		r.Grant = p.Grant.Digest()
+	}
+	return t.note(r)
+}
+
+// note appends a record and returns it for the caller to complete before the step ends.
+func (t *turn) note(r gateway.Record) *gateway.Record {
+	rec := &Record{r}
+	t.effects = append(t.effects, rec)
+	return &rec.Record
+}
+
+func (t *turn) tell(reader gateway.ReaderID, signal gateway.Signal, reason gateway.Reason, phone gateway.PhoneID) {
+	if reader != "" {
+		t.effects = append(t.effects, Tell{gateway.Feedback{Reader: reader, Signal: signal, Reason: reason, Phone: phone}})
+	}
+}
+
+// order sends the one command that p now waits for. Where an earlier one is unanswered, this one is aimed above it, as
+// if it had happened: if it had not, the phone declines and says where it stands.
+func (t *turn) order(p *Phone, c gateway.Command) {
+	c.Phone, c.Expect, c.Reason = p.ID, p.Fence, p.Reason
+	if p.Await != gateway.NoCommand {
+		c.Expect = p.Next
+	}
+	c.Next = c.Expect + 1
+	if c.Kind != gateway.Release { // a release closes whatever is there: the fence alone says what that is
+		c.Grant = p.Grant
+	}
+	p.Await, p.Next = c.Kind, c.Next
+	t.effects = append(t.effects, Send{c})
+}
+
+// vacate forgets the session, whose end is settled.
+func (p *Phone) vacate(phase Phase) {
+	*p = Phone{ID: p.ID, Phase: phase, Fence: p.Fence, Linked: p.Linked}
+}

@@ -1,0 +1,142 @@
+package session
+
+import "tapward/gateway"
+
+// seen compares what a phone says, signed, on a new link with what this box believes, and mends the difference. The
+// phone is the truth about the phone; the box decides what follows from it.
+func (t *turn) seen(id gateway.PhoneID, truth gateway.Truth) {
+	p := t.phone(id)
+	if p == nil {
+		return
+	}
+	p.Linked = true
+	if truth.Fence < p.Fence {
+		t.record(gateway.PhoneInconsistent, p, gateway.FenceWentBack)
+	}
+	if t.elsewhere(truth) {
+		t.foreign(p, truth.Fence)
+		return
+	}
+	switch p.Phase {
+	case Free:
+		t.seenFree(p, truth)
+	case Foreign:
+		p.vacate(Free)
+		p.adopt(truth)
+		t.end(p, gateway.ForeignSession)
+	case Binding:
+		t.seenBinding(p, truth)
+	case Bound:
+		t.seenBound(p, truth)
+	case Releasing:
+		p.adopt(truth)
+		t.order(p, gateway.Command{Kind: gateway.Release})
+	case Quarantined:
+		p.adopt(truth)
+		t.ask(p)
+	}
+}
+
+// adopt takes the phone's fence for the truth; no command is awaited any more, whatever became of it.
+func (p *Phone) adopt(truth gateway.Truth) {
+	p.Fence, p.Await = truth.Fence, gateway.NoCommand
+}
+
+// elsewhere says that the phone holds another box's grant.
+func (t *turn) elsewhere(truth gateway.Truth) bool {
+	return !truth.Grant.IsZero() && truth.Box != t.Box
+}
+
+// seenFree takes a free phone as free only when it says so with a fence that has not gone back.
+func (t *turn) seenFree(p *Phone, truth gateway.Truth) {
+	back := truth.Fence < p.Fence
+	p.adopt(truth)
+	switch {
+	case !truth.Grant.IsZero():
+		t.record(gateway.PhoneInconsistent, p, gateway.Stray)
+		t.end(p, gateway.Stray)
+	case back:
+		t.end(p, gateway.FenceWentBack)
+	}
+}
+
+// seenBinding settles a bind whose answer the old link took with it: it happened, or it is sent again, or the phone is
+// somewhere else altogether.
+func (t *turn) seenBinding(p *Phone, truth gateway.Truth) {
+	switch {
+	case truth.Grant == p.Grant.Digest() && truth.Fence == p.Next:
+		t.confirm(p, "")
+		t.adoptLock(p, truth.Locked)
+	case truth.Grant.IsZero() && truth.Fence == p.Fence:
+		p.adopt(truth)
+		t.order(p, gateway.Command{Kind: gateway.Bind})
+	default:
+		p.adopt(truth)
+		t.bindFailed(p, gateway.Stray, "")
+	}
+}
+
+// seenBound goes on with a session that the phone still has; the lease is renewed at once.
+func (t *turn) seenBound(p *Phone, truth gateway.Truth) {
+	p.adopt(truth)
+	p.Due.Answer = Due{}.Answer
+	if truth.Grant != p.Grant.Digest() {
+		t.stray(p)
+		return
+	}
+	t.adoptLock(p, truth.Locked)
+	switch {
+	case p.Locked:
+	case p.Over:
+		t.lockNow(p)
+	default:
+		t.renew(p, false)
+	}
+}
+
+// adoptLock takes over the phone's word whether it is locked.
+func (t *turn) adoptLock(p *Phone, locked bool) {
+	switch {
+	case locked && !p.Locked:
+		t.lock(p, gateway.PhoneLocked, "")
+	case !locked && p.Locked:
+		p.Locked = false
+		t.lease(p)
+	}
+}
+
+// stray ends a session about which phone and box disagree: what the phone has is not what was confirmed.
+func (t *turn) stray(p *Phone) {
+	t.record(gateway.PhoneInconsistent, p, gateway.Stray)
+	t.end(p, gateway.Stray)
+}
+
+// gone is the end of a link. A session goes on by its lease; a bind that waits for its answer does not.
+func (t *turn) gone(id gateway.PhoneID) {
+	p := t.phone(id)
+	if p == nil || !p.Linked {
+		return
+	}
+	p.Linked = false
+	if p.Phase == Binding {
+		t.bindFailed(p, gateway.PhoneGone, "")
+	}
+}
+
+// pickedUp is the first use of a session.
+func (t *turn) pickedUp(id gateway.PhoneID) {
+	p := t.phone(id)
+	if p == nil || p.Phase != Bound || p.PickedUp {
+		return
+	}
+	p.PickedUp = true
+	p.Due.Pickup = Due{}.Pickup
+	t.record(gateway.SessionUsed, p).Durations.FirstUse = t.at.Sub(p.Since)
+}
+
+// docked returns a phone that had been picked up.
+func (t *turn) docked(id gateway.PhoneID) {
+	if p := t.phone(id); p != nil && p.Phase == Bound && p.PickedUp {
+		t.end(p, gateway.ReturnedDock)
+	}
+}
