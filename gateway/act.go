@@ -13,7 +13,8 @@ type RemovePhone struct{ Phone PhoneID }
 // ReleasePhone ends whatever session the phone has, and is the way out of quarantine.
 type ReleasePhone struct{ Phone PhoneID }
 
-// TakeOver arms the station: the next tap at Reader takes Phone over. It lapses after 15 s.
+// TakeOver arms the station: the next tap at Reader takes Phone over. It lapses after 15 s, a newer one replaces it, and
+// an empty Phone disarms.
 type TakeOver struct {
 	Reader ReaderID
 	Phone  PhoneID
@@ -27,3 +28,16 @@ func (RemovePhone) act()  {}
 func (ReleasePhone) act() {}
 func (TakeOver) act()     {}
 func (LoadPolicy) act()   {}
+
+// Refusal is the error of an act that the box will not do as things stand. It changed nothing.
+type Refusal struct {
+	Reason Reason
+	Words  string // for the operator; empty: the reason's sentence
+}
+
+func (r *Refusal) Error() string {
+	if r.Words != "" {
+		return r.Words
+	}
+	return r.Reason.Sentence()
+}

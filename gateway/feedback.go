@@ -24,5 +24,6 @@ type Feedback struct {
 	Reader ReaderID
 	Signal Signal
 	Reason Reason
-	Phone  PhoneID // the phone it is about, if any
+	Phone  PhoneID     // the phone it is about, if any
+	Who    ClinicianID // who tapped, if known
 }

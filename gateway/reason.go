@@ -59,6 +59,7 @@ const (
 	ReaderUnplugged  Reason = "reader-unplugged"
 	ReaderRecovered  Reason = "reader-recovered"
 	ReaderSlow       Reason = "reader-slow"
+	ReaderGarbled    Reason = "reader-garbled"
 	StorageExhausted Reason = "storage-exhausted"
 	UnsignedPolicy   Reason = "unsigned-demo-policy"
 )
@@ -107,6 +108,7 @@ var sentences = map[Reason]string{
 	ReaderUnplugged:  "The reader is unplugged or its driver has stopped.",
 	ReaderRecovered:  "The reader is back.",
 	ReaderSlow:       "The reader answers too slowly.",
+	ReaderGarbled:    "The reader sends what cannot be read. Have its cable and settings checked.",
 	StorageExhausted: "The box's disk is full.",
 	UnsignedPolicy:   "Unsigned demo policy: not agreed by security and clinical leads.",
 }

@@ -12,11 +12,12 @@ type Ward struct {
 	Seen    []Candidate   `json:"candidates"` // found but not paired
 	Readers []WardReader  `json:"readers"`    // ordered by id
 	Taps    []WardTap     `json:"taps"`       // newest first, at most 20
+	Armed   *WardArmed    `json:"armed,omitempty"`
 	Policy  WardPolicy    `json:"policy"`
 	Log     WardLog       `json:"log"`
-	Clock   string        `json:"clock"`   // "synchronised", "not synchronised", "unknown"
-	Uplink  string        `json:"uplink"`  // "none configured" until the box has one
-	Storage string        `json:"storage"` // "ok", "low", "exhausted"
+	Clock   string        `json:"clock"`  // "synchronised", "not synchronised", "unknown"
+	Uplink  string        `json:"uplink"` // "none configured" until the box has one
+	Storage Storage       `json:"storage"`
 	Up      time.Duration `json:"up"`
 }
 
@@ -64,6 +65,13 @@ type WardTap struct {
 	Signal Signal    `json:"signal"`
 	Reason Reason    `json:"reason"`
 	Phone  PhoneID   `json:"phone,omitempty"`
+}
+
+// WardArmed is a take-over that waits for its tap.
+type WardArmed struct {
+	Reader ReaderID  `json:"reader"`
+	Phone  PhoneID   `json:"phone"`
+	Until  time.Time `json:"until"`
 }
 
 // WardPolicy is the standing of the policy in force.

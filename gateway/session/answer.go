@@ -65,7 +65,7 @@ func (t *turn) renewed(p *Phone, r gateway.Receipt) {
 	}
 	p.Reason = gateway.Resumed
 	t.record(gateway.SessionResumed, p, gateway.Resumed).Receipt = r.Signed
-	t.tell(p.By, gateway.Granted, gateway.Resumed, p.ID)
+	t.tell(gateway.Feedback{Reader: p.By, Signal: gateway.Granted, Reason: gateway.Resumed, Phone: p.ID, Who: p.Owner})
 	p.By = ""
 }
 
@@ -106,7 +106,7 @@ func (t *turn) declined(p *Phone, r gateway.Receipt) {
 	case p.Phase == Bound && truth.Grant == p.Grant.Digest():
 		p.Due.Answer = Due{}.Answer
 		t.adoptLock(p, truth.Locked)
-		t.tell(p.By, gateway.Refused, gateway.PhoneDeclined, p.ID)
+		t.tell(gateway.Feedback{Reader: p.By, Signal: gateway.Refused, Reason: gateway.PhoneDeclined, Phone: p.ID, Who: p.Owner})
 		p.By = ""
 	case p.Phase == Bound:
 		t.stray(p)

@@ -38,7 +38,7 @@ func (t *turn) unanswered(p *Phone) {
 	case Quarantined:
 		t.ask(p)
 	case Bound:
-		t.tell(p.By, gateway.Refused, reason, p.ID)
+		t.tell(gateway.Feedback{Reader: p.By, Signal: gateway.Refused, Reason: reason, Phone: p.ID, Who: p.Owner})
 		p.By = ""
 	}
 }

@@ -30,7 +30,7 @@ func (t *turn) confirm(p *Phone, receipt string) {
 	t.lease(p)
 	r := t.record(gateway.SessionOpened, p, p.Reason)
 	r.Reader, r.Origin, r.Previous, r.Assurance, r.Receipt = req.Reader, req.Origin, req.Previous, req.Assurance, receipt
-	t.tell(req.Reader, gateway.Granted, p.Reason, p.ID)
+	t.tell(gateway.Feedback{Reader: req.Reader, Signal: gateway.Granted, Reason: p.Reason, Phone: p.ID, Who: req.Clinician})
 }
 
 // lease counts a lease from its confirmation, plus the drift margin, never past the limit.
@@ -91,7 +91,7 @@ func (t *turn) settle(p *Phone, receipt string) {
 	if p.Phase == Quarantined {
 		t.record(gateway.PhoneFreed, p, p.Reason)
 	}
-	t.tell(p.By, gateway.Granted, p.Reason, p.ID)
+	t.tell(gateway.Feedback{Reader: p.By, Signal: gateway.Granted, Reason: p.Reason, Phone: p.ID, Who: p.Owner})
 	next, fence := p.For, p.Next
 	p.vacate(Free)
 	p.Fence = fence
@@ -114,7 +114,7 @@ func (t *turn) quarantine(p *Phone, reason gateway.Reason) {
 		p.Due.Answer = t.at.Add(retry)
 	}
 	t.record(gateway.PhoneQuarantined, p, reason)
-	t.tell(by, gateway.Fault, reason, p.ID)
+	t.tell(gateway.Feedback{Reader: by, Signal: gateway.Fault, Reason: reason, Phone: p.ID, Who: p.Owner})
 	t.offer(req, reason)
 }
 
@@ -151,7 +151,7 @@ func (t *turn) fail(req *Request, reason gateway.Reason) {
 		Clinician: req.Clinician, Previous: req.Previous, Assurance: req.Assurance, Policy: req.Policy,
 		Reasons: []gateway.Reason{reason},
 	})
-	t.tell(req.Reader, gateway.Refused, reason, "")
+	t.tell(gateway.Feedback{Reader: req.Reader, Signal: gateway.Refused, Reason: reason, Who: req.Clinician})
 }
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }

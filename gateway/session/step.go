@@ -95,9 +95,10 @@ func (t *turn) note(r gateway.Record) *gateway.Record {
 	return &rec.Record
 }
 
-func (t *turn) tell(reader gateway.ReaderID, signal gateway.Signal, reason gateway.Reason, phone gateway.PhoneID) {
-	if reader != "" {
-		t.effects = append(t.effects, Tell{gateway.Feedback{Reader: reader, Signal: signal, Reason: reason, Phone: phone}})
+// tell answers whoever tapped, where there is a tap to answer.
+func (t *turn) tell(f gateway.Feedback) {
+	if f.Reader != "" {
+		t.effects = append(t.effects, Tell{f})
 	}
 }
 

@@ -12,7 +12,7 @@ func (t *turn) denied(e Denied) {
 		Kind: gateway.TapRefused, At: e.At, Reader: e.Reader, Origin: e.Origin, Clinician: e.Clinician,
 		Assurance: e.Assurance, Policy: e.Policy, Reasons: []gateway.Reason{e.Reason}, Durations: e.Durations,
 	})
-	t.tell(e.Reader, gateway.Refused, e.Reason, "")
+	t.tell(gateway.Feedback{Reader: e.Reader, Signal: gateway.Refused, Reason: e.Reason, Who: e.Clinician})
 }
 
 // tapped is a permitted tap. Whoever has a phone is told so and never signed out by it; who taps at a phone is given
@@ -54,7 +54,7 @@ func (t *turn) checkOut(e Tapped) {
 	req := t.request(e, gateway.CheckOut)
 	req.Candidates = e.Candidates[i+1:]
 	t.requested(gateway.CheckOutRequested, e, req, e.Candidates[i])
-	t.tell(e.Reader, gateway.Seen, gateway.CheckOut, e.Candidates[i])
+	t.tell(gateway.Feedback{Reader: e.Reader, Signal: gateway.Seen, Reason: gateway.CheckOut, Phone: e.Candidates[i], Who: e.Clinician})
 	t.bind(t.phone(e.Candidates[i]), req)
 }
 
@@ -63,7 +63,7 @@ func (t *turn) waitFor(e Tapped, p *Phone) {
 	req := t.request(e, gateway.CheckOut)
 	req.Candidates = e.Candidates
 	t.requested(gateway.CheckOutRequested, e, req, p.ID)
-	t.tell(e.Reader, gateway.Seen, gateway.PhoneComing, p.ID)
+	t.tell(gateway.Feedback{Reader: e.Reader, Signal: gateway.Seen, Reason: gateway.PhoneComing, Phone: p.ID, Who: e.Clinician})
 	p.For = req
 }
 
@@ -72,7 +72,7 @@ func (t *turn) handOff(e Tapped, p *Phone, why gateway.Reason) {
 	req := t.request(e, why)
 	req.Previous, req.Candidates = p.Owner, e.Candidates
 	t.requested(gateway.HandOffRequested, e, req, p.ID)
-	t.tell(e.Reader, gateway.Seen, why, p.ID)
+	t.tell(gateway.Feedback{Reader: e.Reader, Signal: gateway.Seen, Reason: why, Phone: p.ID, Who: e.Clinician})
 	p.Custody = req.Custody
 	t.release(p, why, req)
 }
@@ -86,14 +86,14 @@ func (t *turn) tappedHolding(e Tapped, p *Phone) {
 		t.holding(e, gateway.PhoneComing, p)
 	case presented && !p.Due.Return.IsZero() && !e.At.After(p.Due.Return):
 		t.about(e, gateway.ReleaseRequested, p, gateway.ReturnedTap)
-		t.tell(e.Reader, gateway.Seen, gateway.ReturnedTap, p.ID)
+		t.tell(gateway.Feedback{Reader: e.Reader, Signal: gateway.Seen, Reason: gateway.ReturnedTap, Phone: p.ID, Who: e.Clinician})
 		t.release(p, gateway.ReturnedTap, nil)
 		p.By = e.Reader
 	case p.Over:
 		req := t.request(e, gateway.LimitReached)
 		req.Candidates = e.Candidates
 		t.requested(gateway.CheckOutRequested, e, req, p.ID)
-		t.tell(e.Reader, gateway.Seen, gateway.LimitReached, p.ID)
+		t.tell(gateway.Feedback{Reader: e.Reader, Signal: gateway.Seen, Reason: gateway.LimitReached, Phone: p.ID, Who: e.Clinician})
 		p.Custody = req.Custody
 		t.release(p, gateway.LimitReached, req)
 	case p.Locked && p.Linked:
@@ -117,13 +117,13 @@ func (p *Phone) armReturn(e Tapped) {
 // holding says which phone it is, and that nothing changed.
 func (t *turn) holding(e Tapped, reason gateway.Reason, p *Phone) {
 	t.about(e, gateway.TapNoted, p, reason)
-	t.tell(e.Reader, gateway.Note, reason, p.ID)
+	t.tell(gateway.Feedback{Reader: e.Reader, Signal: gateway.Note, Reason: reason, Phone: p.ID, Who: e.Clinician})
 }
 
 // refuse ends a permitted tap for which there is no phone.
 func (t *turn) refuse(e Tapped, reason gateway.Reason, phone gateway.PhoneID) {
 	t.about(e, gateway.TapRefused, &Phone{ID: phone}, reason)
-	t.tell(e.Reader, gateway.Refused, reason, phone)
+	t.tell(gateway.Feedback{Reader: e.Reader, Signal: gateway.Refused, Reason: reason, Phone: phone, Who: e.Clinician})
 }
 
 // about writes down what came of a tap without a custody of its own.

@@ -1,0 +1,172 @@
+package handoff
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"tapward/gateway"
+	"tapward/gateway/policy"
+	"tapward/gateway/session"
+)
+
+// takeover is armed at the station for the next tap at a reader.
+type takeover struct {
+	phone gateway.PhoneID
+	until time.Time
+}
+
+// takeoverFor is how long a take-over stays armed.
+const takeoverFor = 15 * time.Second
+
+// ErrStopped says that the engine no longer takes acts.
+var ErrStopped = errors.New("the box is stopping")
+
+// Do has an operator's act carried out and returns when it is durable, with what is wrong with it otherwise. An act that
+// is refused changes nothing.
+func (e *Engine) Do(ctx context.Context, operator string, act gateway.Act) error {
+	m := acted{operator: operator, act: act}
+	if load, ok := act.(gateway.LoadPolicy); ok {
+		doc, err := policy.Parse(load.Document)
+		if err != nil {
+			return err
+		}
+		m.document = doc
+	}
+	done := make(chan error, 1)
+	m.done = done
+	if !e.post(ctx, m) {
+		return ErrStopped
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%w before it answered: look whether the act was done", ErrStopped)
+	}
+}
+
+// act carries out an operator's act, or says why not.
+func (e *Engine) act(m acted) {
+	var err error
+	switch a := m.act.(type) {
+	case gateway.AddPhone:
+		err = e.addPhone(m.operator, a)
+	case gateway.RemovePhone:
+		err = e.removePhone(m.operator, a)
+	case gateway.ReleasePhone:
+		err = e.releasePhone(m.operator, a)
+	case gateway.TakeOver:
+		err = e.takeOver(m.operator, a)
+	case gateway.LoadPolicy:
+		err = e.loadPolicy(m.operator, a, m.document)
+	default:
+		err = fmt.Errorf("this box does not know the act %T", a)
+	}
+	e.batch.replies = append(e.batch.replies, reply{m.done, err})
+}
+
+func (e *Engine) addPhone(operator string, a gateway.AddPhone) error {
+	p := a.Phone
+	switch {
+	case p.ID == "" || p.Key.IsZero() || p.Pool == "":
+		return errors.New("add phone: it needs an id, a pool and the fingerprint from its screen")
+	case !slices.Contains(gateway.Classes, p.Class):
+		return fmt.Errorf("add phone %s: class %q is not one of %v", p.ID, p.Class, gateway.Classes)
+	}
+	if here, known := e.registry.Phone(p.ID); known && here.Phone.Key != p.Key && !e.state.CanRemove(p.ID) {
+		return fmt.Errorf("add phone %s: it is in use, its key can change only while it is free", p.ID)
+	}
+	if other := e.keyOwner(p.Key); other != "" && other != p.ID {
+		return fmt.Errorf("add phone %s: its key belongs to %s already; remove that one first", p.ID, other)
+	}
+	e.step(session.Added{At: time.Now(), Phone: p.ID})
+	e.write(gateway.Record{Kind: gateway.PhoneAdded, Phone: p.ID, State: string(p.Class), Operator: operator, Words: p.Key.String()})
+	e.batch.acts = append(e.batch.acts, a)
+	e.batch.then = append(e.batch.then, func() {
+		e.registry = e.registry.Add(p)
+		e.cfg.Phones.Pair(p)
+	})
+	return nil
+}
+
+func (e *Engine) keyOwner(key gateway.Fingerprint) gateway.PhoneID {
+	for _, p := range e.state.Phones {
+		if here, ok := e.registry.Phone(p.ID); ok && here.Phone.Key == key {
+			return p.ID
+		}
+	}
+	return ""
+}
+
+func (e *Engine) removePhone(operator string, a gateway.RemovePhone) error {
+	if _, known := e.state.Phone(a.Phone); !known {
+		return fmt.Errorf("remove phone %s: no phone of that name is paired", a.Phone)
+	}
+	if !e.state.CanRemove(a.Phone) {
+		return fmt.Errorf("remove phone %s: it is in use; release it first", a.Phone)
+	}
+	e.step(session.Removed{At: time.Now(), Phone: a.Phone})
+	e.write(gateway.Record{Kind: gateway.PhoneRemoved, Phone: a.Phone, Operator: operator})
+	e.batch.acts = append(e.batch.acts, a)
+	e.batch.then = append(e.batch.then, func() {
+		e.registry = e.registry.Remove(a.Phone)
+		e.cfg.Phones.Forget(a.Phone)
+	})
+	return nil
+}
+
+func (e *Engine) releasePhone(operator string, a gateway.ReleasePhone) error {
+	p, known := e.state.Phone(a.Phone)
+	switch {
+	case !known:
+		return fmt.Errorf("release phone %s: no phone of that name is paired", a.Phone)
+	case p.Phase == session.Foreign:
+		return fmt.Errorf("release phone %s: it is in use on another ward, whose box must release it", a.Phone)
+	}
+	e.step(session.Ordered{At: time.Now(), Phone: a.Phone, Operator: operator})
+	return nil
+}
+
+func (e *Engine) takeOver(operator string, a gateway.TakeOver) error {
+	if p, ok := e.state.Phone(a.Phone); !ok || p.Phase != session.Bound {
+		return fmt.Errorf("take over phone %s: nobody holds it", a.Phone)
+	}
+	if _, ok := e.policy.Place(a.Reader); !ok {
+		return fmt.Errorf("take over at reader %s: the policy has no such reader", a.Reader)
+	}
+	clear(e.armed) // any other input cancels
+	e.armed[a.Reader] = takeover{a.Phone, time.Now().Add(takeoverFor)}
+	e.write(gateway.Record{Kind: gateway.OperatorActed, Reader: a.Reader, Phone: a.Phone, State: "take-over-armed", Operator: operator})
+	return nil
+}
+
+// disarm is the take-over that a tap at the reader uses up. A tap anywhere cancels the others.
+func (e *Engine) disarm(reader gateway.ReaderID, now time.Time) (gateway.PhoneID, bool) {
+	t, ok := e.armed[reader]
+	clear(e.armed)
+	return t.phone, ok && now.Before(t.until)
+}
+
+func (e *Engine) loadPolicy(operator string, a gateway.LoadPolicy, doc policy.Document) error {
+	next := policy.New(doc, e.cfg.Ward, e.cfg.BadgeKey)
+	switch {
+	case !next.Loaded():
+		return fmt.Errorf("load policy: it has no ward %q, which is this box's", e.cfg.Ward)
+	case next.Digest() == e.policy.Digest():
+		return errors.New("load policy: this very policy is in force")
+	case next.Version() <= e.policy.Version():
+		return fmt.Errorf("load policy: version %d is not above %d, which is in force", next.Version(), e.policy.Version())
+	}
+	now := time.Now()
+	barred := next.Barred(e.policy, now)
+	e.policy, e.loaded = next, now
+	e.write(gateway.Record{Kind: gateway.PolicyLoaded, Policy: next.Digest(), State: fmt.Sprintf("version-%d", next.Version()), Operator: operator})
+	if len(barred) > 0 {
+		e.step(session.Barred{At: now, Clinicians: barred})
+	}
+	e.batch.acts = append(e.batch.acts, a)
+	return nil
+}

@@ -1,0 +1,68 @@
+package handoff
+
+import (
+	"time"
+
+	"tapward/gateway"
+	"tapward/gateway/session"
+)
+
+// passage is the timing of a custody on its way from the tap to the phone's confirmation.
+type passage struct {
+	decided   time.Time
+	committed time.Time
+	notified  time.Time
+}
+
+// perform does what was decided, in order, and answers the operators.
+func (e *Engine) perform() {
+	committed := time.Now()
+	for _, s := range e.batch.steps {
+		for _, eff := range s.effects {
+			switch eff := eff.(type) {
+			case session.Send:
+				e.send(eff.Command, committed)
+			case session.Tell:
+				e.cfg.Readers.Signal(eff.Feedback)
+				e.told(eff.Feedback)
+			}
+		}
+	}
+	for _, then := range e.batch.then {
+		then()
+	}
+	for _, r := range e.batch.replies {
+		r.done <- r.err
+	}
+}
+
+func (e *Engine) send(c gateway.Command, committed time.Time) {
+	name := ""
+	if c.Kind == gateway.Bind {
+		name = e.policy.Name(c.Grant.Clinician)
+		e.registry = e.registry.Used(c.Phone, committed)
+	}
+	e.cfg.Phones.Send(c, name)
+	if p, ok := e.passages[c.Grant.Custody]; ok && c.Kind == gateway.Bind {
+		p.committed, p.notified = committed, time.Now()
+		e.passages[c.Grant.Custody] = p
+	}
+}
+
+// measure keeps a custody's times and puts them into the record of its confirmation.
+func (e *Engine) measure(r *gateway.Record) {
+	switch r.Kind {
+	case gateway.CheckOutRequested, gateway.HandOffRequested:
+		e.passages[r.Custody] = passage{decided: time.Now()}
+	case gateway.SessionOpened:
+		p := e.passages[r.Custody]
+		if !p.notified.IsZero() {
+			r.Durations.Commit = p.committed.Sub(p.decided)
+			r.Durations.Notify = p.notified.Sub(p.committed)
+			r.Durations.Confirmed = r.At.Sub(p.notified)
+		}
+		delete(e.passages, r.Custody)
+	case gateway.CustodyFailed:
+		delete(e.passages, r.Custody)
+	}
+}

@@ -1,0 +1,127 @@
+package handoff
+
+import (
+	"slices"
+	"time"
+
+	"tapward/gateway"
+	"tapward/gateway/policy"
+	"tapward/gateway/session"
+)
+
+// oldest is the age at which a tap is refused: whoever tapped has walked on.
+const oldest = 2 * time.Second
+
+// tap takes a badge from reader to step: identify, decide, choose.
+func (e *Engine) tap(t gateway.Tap) {
+	e.storageTurned(e.cfg.Journal.Storage())
+	now := time.Now()
+	who, known := e.policy.Identify(t.Credential)
+	identified := time.Now()
+	e.noteTap(t, who)
+
+	place, placed := e.policy.Place(t.Reader)
+	over, armed := e.disarm(t.Reader, now)
+	ask := policy.Request{Clinician: who, Known: known, Assurance: t.Assurance, Reader: t.Reader, Ward: e.cfg.Ward, At: now}
+	presented := e.registry.Presented(place)
+	ask.Action = e.wants(who.ID, presented, armed)
+	decision := e.policy.Decide(ask)
+	decided := time.Now()
+
+	d := gateway.Durations{Read: t.Read, Identify: identified.Sub(now), Decide: decided.Sub(identified)}
+	deny := func(reason gateway.Reason) {
+		e.step(session.Denied{
+			At: t.At, Reader: t.Reader, Origin: t.Origin, Clinician: who.ID, Assurance: t.Assurance,
+			Policy: e.policy.Digest(), Reason: reason, Durations: d,
+		})
+	}
+	switch {
+	case now.Sub(t.At) > oldest:
+		deny(gateway.StaleTap)
+		return
+	case !decision.Permit:
+		deny(decision.Reason)
+		return
+	case !placed:
+		deny(gateway.UnknownReader)
+		return
+	case ask.Action != policy.CheckIn && e.storage != gateway.StorageOK:
+		deny(gateway.StorageLow)
+		return
+	}
+
+	tapped := session.Tapped{
+		At: now, Reader: t.Reader, Origin: t.Origin, Clinician: who.ID, Assurance: t.Assurance,
+		Policy: e.policy.Digest(), Presented: presented,
+	}
+	if armed {
+		tapped.TakeOver = over
+	}
+	reason := e.choose(&tapped, ask, place)
+	d.Choose = time.Since(decided)
+	tapped.Durations = d
+	if reason != "" {
+		deny(reason)
+		return
+	}
+	e.step(tapped)
+}
+
+// wants is what the tap asks for, as the policy distinguishes it.
+func (e *Engine) wants(who gateway.ClinicianID, presented gateway.PhoneID, armed bool) policy.Action {
+	if held, ok := e.state.Held(who); ok {
+		if held.ID == presented {
+			return policy.CheckIn
+		}
+		return policy.CheckOut
+	}
+	if armed {
+		return policy.TakeOver
+	}
+	if p, ok := e.state.Phone(presented); ok && p.Phase == session.Bound {
+		return policy.HandOff
+	}
+	return policy.CheckOut
+}
+
+// choose fills in the phones that the tap may end at, with their terms. It returns a reason where policy permits none
+// of them to this person.
+func (e *Engine) choose(t *session.Tapped, ask policy.Request, place gateway.Place) gateway.Reason {
+	t.Candidates = e.registry.Nearest(place, func(id gateway.PhoneID) bool {
+		p, ok := e.state.Phone(id)
+		return ok && p.Phase == session.Free && p.Linked
+	})
+	t.Terms = map[gateway.PhoneID]gateway.Terms{}
+	var refused gateway.Reason
+	permit := func(id gateway.PhoneID) bool {
+		here, ok := e.registry.Phone(id)
+		if !ok {
+			return false
+		}
+		ask.Class = here.Phone.Class
+		if d := e.policy.Decide(ask); !d.Permit {
+			refused = d.Reason
+			return false
+		}
+		t.Terms[id] = e.policy.Terms(here.Phone.Class)
+		return true
+	}
+	t.Candidates = slices.DeleteFunc(t.Candidates, func(id gateway.PhoneID) bool { return !permit(id) })
+	if held, ok := e.state.Held(t.Clinician); ok {
+		if !permit(held.ID) {
+			return refused
+		}
+		return ""
+	}
+	target := t.Presented
+	if t.TakeOver != "" {
+		target = t.TakeOver
+	}
+	if _, known := e.state.Phone(target); known && !permit(target) {
+		return refused
+	}
+	if len(t.Candidates) == 0 && len(t.Terms) == 0 && refused != "" {
+		return refused
+	}
+	return ""
+}
