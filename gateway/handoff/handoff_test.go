@@ -203,9 +203,9 @@ func TestRefusals(t *testing.T) {
 		refused("ana", "elsewhere", gateway.UnknownReader)
 		w.must(gateway.LoadPolicy{Document: policyText(2, "dee")})
 		refused("dee", "door", gateway.RevokedBadge)
-		w.journal.space = gateway.StorageNear
+		w.journal.breaks(fault{space: gateway.StorageNear})
 		refused("ana", "door", gateway.StorageLow)
-		w.journal.space = gateway.StorageOK
+		w.journal.breaks(fault{})
 		w.tap("ana", "door")
 		w.tap("ben", "door")
 		refused("cai", "door", gateway.NoPhoneFree)
@@ -308,7 +308,7 @@ func TestFullDisk(t *testing.T) {
 	inWard(t, func(w *ward) {
 		w.tap("ana", "door")
 		w.phones.pick("phone-1")
-		w.journal.refuse = gateway.ErrStorageFull
+		w.journal.breaks(fault{refuse: gateway.ErrStorageFull})
 		w.tap("ben", "door")
 		w.shows("phone-2", "", "free")
 		w.told("door", gateway.Refused, gateway.StorageExhausted)
@@ -318,7 +318,7 @@ func TestFullDisk(t *testing.T) {
 		if err := w.engine.Do(w.t.Context(), "tester", gateway.LoadPolicy{Document: policyText(2, "ben")}); !errors.Is(err, gateway.ErrStorageFull) {
 			t.Errorf("a policy was loaded onto a full disk: %v", err)
 		}
-		w.journal.refuse = nil
+		w.journal.breaks(fault{})
 		w.pass(10 * time.Second)
 		w.tap("ben", "door")
 		w.told("door", gateway.Granted, gateway.CheckOut)
@@ -334,14 +334,14 @@ func TestFullDisk(t *testing.T) {
 
 // Where the outcome of a commit is unknown, the engine ends, whichever way it went.
 func TestUnknownOutcomeEndsTheEngine(t *testing.T) {
-	for name, fault := range map[string]func(j *journal){
-		"not written":          func(j *journal) { j.refuse = errors.New("disk on fire") },
-		"written all the same": func(j *journal) { j.lie = errors.New("disk on fire") },
+	for name, f := range map[string]fault{
+		"not written":          {refuse: errors.New("disk on fire")},
+		"written all the same": {lie: errors.New("disk on fire")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWard(t, func(w *ward) {
 				before := len(w.phones.sent)
-				fault(w.journal)
+				w.journal.breaks(f)
 				w.tap("ana", "door")
 				if len(w.phones.sent) != before {
 					t.Error("a command was sent although its commit is not known to stand")

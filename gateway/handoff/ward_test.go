@@ -244,20 +244,39 @@ func (w *ward) logged(want ...gateway.RecordKind) {
 // journal is the real store, which can also fail in both ways.
 type journal struct {
 	*store.Store
+	mu    sync.Mutex
+	fault fault
+}
+
+type fault struct {
 	refuse error // instead of writing
 	lie    error // after having written
 	space  gateway.Storage
 }
 
-func (j *journal) Storage() gateway.Storage { return j.space }
+// breaks sets what goes wrong from now on.
+func (j *journal) breaks(f fault) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.fault = f
+}
+
+func (j *journal) faults() fault {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.fault
+}
+
+func (j *journal) Storage() gateway.Storage { return j.faults().space }
 
 func (j *journal) Commit(ctx context.Context, s session.State, entries []audit.Entry, acts ...gateway.Act) (audit.Head, error) {
-	if j.refuse != nil {
-		return audit.Head{}, j.refuse
+	f := j.faults()
+	if f.refuse != nil {
+		return audit.Head{}, f.refuse
 	}
 	head, err := j.Store.Commit(ctx, s, entries, acts...)
-	if err == nil && j.lie != nil {
-		return audit.Head{}, j.lie
+	if err == nil && f.lie != nil {
+		return audit.Head{}, f.lie
 	}
 	return head, err
 }
