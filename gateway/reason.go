@@ -62,6 +62,11 @@ const (
 	ReaderGarbled    Reason = "reader-garbled"
 	StorageExhausted Reason = "storage-exhausted"
 	UnsignedPolicy   Reason = "unsigned-demo-policy"
+
+	// Why an operator's act was refused.
+	Incomplete   Reason = "incomplete"
+	UnknownPhone Reason = "unknown-phone"
+	OldPolicy    Reason = "old-policy"
 )
 
 var sentences = map[Reason]string{
@@ -110,5 +115,9 @@ var sentences = map[Reason]string{
 	ReaderSlow:       "The reader answers too slowly.",
 	ReaderGarbled:    "The reader sends what cannot be read. Have its cable and settings checked.",
 	StorageExhausted: "The box's disk is full.",
-	UnsignedPolicy:   "Unsigned demo policy: not agreed by security and clinical leads.",
+	Incomplete:       "Something that is needed was not given.",
+	UnknownPhone:     "No phone of that name is paired with this box.",
+	OldPolicy:        "This policy is not newer than the one in force.",
+
+	UnsignedPolicy: "Unsigned demo policy: not agreed by security and clinical leads.",
 }
