@@ -48,6 +48,11 @@ func (e *Engine) Do(ctx context.Context, operator string, act gateway.Act) error
 	}
 }
 
+// refuse is what an operator is told about an act that cannot be done as things stand.
+func refuse(reason gateway.Reason, words string, args ...any) error {
+	return &gateway.Refusal{Reason: reason, Words: fmt.Sprintf(words, args...)}
+}
+
 // act carries out an operator's act, or says why not.
 func (e *Engine) act(m acted) {
 	var err error
@@ -72,15 +77,15 @@ func (e *Engine) addPhone(operator string, a gateway.AddPhone) error {
 	p := a.Phone
 	switch {
 	case p.ID == "" || p.Key.IsZero() || p.Pool == "":
-		return errors.New("add phone: it needs an id, a pool and the fingerprint from its screen")
+		return refuse(gateway.Incomplete, "add phone: it needs an id, a pool and the fingerprint from its screen")
 	case !slices.Contains(gateway.Classes, p.Class):
-		return fmt.Errorf("add phone %s: class %q is not one of %v", p.ID, p.Class, gateway.Classes)
+		return refuse(gateway.Incomplete, "add phone %s: class %q is not one of %v", p.ID, p.Class, gateway.Classes)
 	}
 	if here, known := e.registry.Phone(p.ID); known && here.Phone.Key != p.Key && !e.state.CanRemove(p.ID) {
-		return fmt.Errorf("add phone %s: it is in use, its key can change only while it is free", p.ID)
+		return refuse(gateway.PhoneBusy, "add phone %s: it is in use, its key can change only while it is free", p.ID)
 	}
 	if other := e.keyOwner(p.Key); other != "" && other != p.ID {
-		return fmt.Errorf("add phone %s: its key belongs to %s already; remove that one first", p.ID, other)
+		return refuse(gateway.PhoneBusy, "add phone %s: its key belongs to %s already; remove that one first", p.ID, other)
 	}
 	e.step(session.Added{At: time.Now(), Phone: p.ID})
 	e.write(gateway.Record{Kind: gateway.PhoneAdded, Phone: p.ID, State: string(p.Class), Operator: operator, Words: p.Key.String()})
@@ -103,10 +108,10 @@ func (e *Engine) keyOwner(key gateway.Fingerprint) gateway.PhoneID {
 
 func (e *Engine) removePhone(operator string, a gateway.RemovePhone) error {
 	if _, known := e.state.Phone(a.Phone); !known {
-		return fmt.Errorf("remove phone %s: no phone of that name is paired", a.Phone)
+		return refuse(gateway.UnknownPhone, "remove phone %s: no phone of that name is paired", a.Phone)
 	}
 	if !e.state.CanRemove(a.Phone) {
-		return fmt.Errorf("remove phone %s: it is in use; release it first", a.Phone)
+		return refuse(gateway.PhoneBusy, "remove phone %s: it is in use; release it first", a.Phone)
 	}
 	e.step(session.Removed{At: time.Now(), Phone: a.Phone})
 	e.write(gateway.Record{Kind: gateway.PhoneRemoved, Phone: a.Phone, Operator: operator})
@@ -122,9 +127,9 @@ func (e *Engine) releasePhone(operator string, a gateway.ReleasePhone) error {
 	p, known := e.state.Phone(a.Phone)
 	switch {
 	case !known:
-		return fmt.Errorf("release phone %s: no phone of that name is paired", a.Phone)
+		return refuse(gateway.UnknownPhone, "release phone %s: no phone of that name is paired", a.Phone)
 	case p.Phase == session.Foreign:
-		return fmt.Errorf("release phone %s: it is in use on another ward, whose box must release it", a.Phone)
+		return refuse(gateway.ForeignSession, "release phone %s: it is in use on another ward, whose box must release it", a.Phone)
 	}
 	e.step(session.Ordered{At: time.Now(), Phone: a.Phone, Operator: operator})
 	return nil
@@ -132,10 +137,10 @@ func (e *Engine) releasePhone(operator string, a gateway.ReleasePhone) error {
 
 func (e *Engine) takeOver(operator string, a gateway.TakeOver) error {
 	if p, ok := e.state.Phone(a.Phone); !ok || p.Phase != session.Bound {
-		return fmt.Errorf("take over phone %s: nobody holds it", a.Phone)
+		return refuse(gateway.UnknownPhone, "take over phone %s: nobody holds it", a.Phone)
 	}
 	if _, ok := e.policy.Place(a.Reader); !ok {
-		return fmt.Errorf("take over at reader %s: the policy has no such reader", a.Reader)
+		return refuse(gateway.UnknownReader, "take over at reader %s: the policy has no such reader", a.Reader)
 	}
 	clear(e.armed) // any other input cancels
 	e.armed[a.Reader] = takeover{a.Phone, time.Now().Add(takeoverFor)}
@@ -154,11 +159,11 @@ func (e *Engine) loadPolicy(operator string, a gateway.LoadPolicy, doc policy.Do
 	next := policy.New(doc, e.cfg.Ward, e.cfg.BadgeKey)
 	switch {
 	case !next.Loaded():
-		return fmt.Errorf("load policy: it has no ward %q, which is this box's", e.cfg.Ward)
+		return refuse(gateway.WrongWard, "load policy: it has no ward %q, which is this box's", e.cfg.Ward)
 	case next.Digest() == e.policy.Digest():
-		return errors.New("load policy: this very policy is in force")
+		return refuse(gateway.OldPolicy, "load policy: this very policy is in force")
 	case next.Version() <= e.policy.Version():
-		return fmt.Errorf("load policy: version %d is not above %d, which is in force", next.Version(), e.policy.Version())
+		return refuse(gateway.OldPolicy, "load policy: version %d is not above %d, which is in force", next.Version(), e.policy.Version())
 	}
 	now := time.Now()
 	barred := next.Barred(e.policy, now)

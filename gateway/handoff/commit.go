@@ -53,7 +53,9 @@ func (e *Engine) step(event session.Event) {
 }
 
 // write takes a record into the batch.
-func (e *Engine) write(r gateway.Record) {
+func (e *Engine) write(r gateway.Record) { e.batch.entries = append(e.batch.entries, e.entry(r)) }
+
+func (e *Engine) entry(r gateway.Record) audit.Entry {
 	now := time.Now()
 	if r.At.IsZero() {
 		r.At = now
@@ -61,15 +63,18 @@ func (e *Engine) write(r gateway.Record) {
 	if r.Policy.IsZero() {
 		r.Policy = e.policy.Digest()
 	}
-	e.batch.entries = append(e.batch.entries, audit.Entry{
+	return audit.Entry{
 		Record: r, At: now, Clock: e.clock, Boot: e.cfg.Boot, Uptime: e.cfg.Uptime(), Machine: string(e.cfg.Box),
 		PolicySigned: e.policy.Signed(),
-	})
+	}
 }
 
 // finish commits the batch and, only then, performs it.
 func (e *Engine) finish() error {
 	b := &e.batch
+	if e.broken != nil {
+		return e.broken
+	}
 	if len(b.steps) > 0 || len(b.entries) > 0 || len(b.acts) > 0 {
 		if err := e.commit(); err != nil {
 			return err
@@ -116,6 +121,19 @@ func (e *Engine) store() error {
 	return nil
 }
 
+// contradicted begins a new epoch of the log where one of its own checkpoints shows that it is not what it was.
+func (e *Engine) contradicted(m contradicted) {
+	ctx := context.Background()
+	why, err := e.cfg.Journal.Compare(ctx, m.head)
+	if err == nil && why != "" {
+		e.head, err = e.cfg.Journal.OpenEpoch(ctx, why, m.checkpoint, e.entry(gateway.Record{}))
+		e.batch.show = true
+	}
+	if err != nil {
+		e.broken = fmt.Errorf("open a new epoch of the log: %w", err)
+	}
+}
+
 // maxPending bounds what is remembered while nothing can be written; the phones' receipts tell it again.
 const maxPending = 4096
 
@@ -127,7 +145,7 @@ func (e *Engine) withoutStore() {
 	e.state, e.policy = b.before, b.policy
 	e.storage = gateway.StorageNone
 	for _, r := range b.replies {
-		e.batch.replies = append(e.batch.replies, reply{r.done, gateway.ErrStorageFull})
+		e.batch.replies = append(e.batch.replies, reply{r.done, refuse(gateway.StorageExhausted, "the box's disk is full: nothing was changed")})
 	}
 	for _, s := range b.steps {
 		after, effects := session.Step(e.state, s.event)

@@ -23,6 +23,11 @@ type Journal interface {
 	// outcome is unknown, and the process must start again from what is stored.
 	Commit(ctx context.Context, s session.State, entries []audit.Entry, acts ...gateway.Act) (audit.Head, error)
 
+	// Compare says why the log cannot account for a head that somebody outside kept; empty where it can. OpenEpoch then
+	// begins a new tree, whose first leaf names that checkpoint; it fails as Commit does.
+	Compare(ctx context.Context, outside audit.Head) (gateway.Reason, error)
+	OpenEpoch(ctx context.Context, why gateway.Reason, prior string, e audit.Entry) (audit.Head, error)
+
 	// Storage is how much room is left; it is cheap.
 	Storage() gateway.Storage
 
@@ -92,6 +97,7 @@ type Engine struct {
 	refused  map[string]time.Time // strangers told of lately
 	pending  []audit.Entry        // happened while nothing could be written
 	batch    batch
+	broken   error // a write whose outcome is unknown; Run ends with it
 	started  time.Time
 	nextPet  time.Time
 	nextLook time.Time // for people whose time is over, and for room on the disk
@@ -101,11 +107,15 @@ type Engine struct {
 type message interface{ message() }
 
 type (
-	tapped   struct{ gateway.Tap }
-	reported struct{ phone.Report }
-	turned   struct{ reader.Status }
-	clocked  struct{ audit.Clock }
-	acted    struct {
+	tapped       struct{ gateway.Tap }
+	reported     struct{ phone.Report }
+	turned       struct{ reader.Status }
+	clocked      struct{ audit.Clock }
+	contradicted struct {
+		head       audit.Head
+		checkpoint string
+	}
+	acted struct {
 		operator string
 		act      gateway.Act
 		document policy.Document // LoadPolicy: parsed outside the loop
@@ -113,11 +123,12 @@ type (
 	}
 )
 
-func (tapped) message()   {}
-func (reported) message() {}
-func (turned) message()   {}
-func (clocked) message()  {}
-func (acted) message()    {}
+func (tapped) message()       {}
+func (reported) message()     {}
+func (turned) message()       {}
+func (clocked) message()      {}
+func (acted) message()        {}
+func (contradicted) message() {}
 
 const (
 	mailboxSize = 1024
@@ -161,6 +172,11 @@ func (e *Engine) Reader(ctx context.Context, s reader.Status) { e.post(ctx, turn
 
 // Clock tells whether the wall clock may be believed.
 func (e *Engine) Clock(ctx context.Context, c audit.Clock) { e.post(ctx, clocked{c}) }
+
+// Contradicted brings a checkpoint of this box, kept by a phone, that the log could not account for.
+func (e *Engine) Contradicted(ctx context.Context, head audit.Head, checkpoint string) {
+	e.post(ctx, contradicted{head, checkpoint})
+}
 
 func (e *Engine) post(ctx context.Context, m message) bool {
 	select {
@@ -233,6 +249,8 @@ func (e *Engine) handle(m message) {
 		e.readerTurned(m.Status)
 	case clocked:
 		e.clockTurned(m.Clock)
+	case contradicted:
+		e.contradicted(m)
 	case acted:
 		e.act(m)
 	default:
