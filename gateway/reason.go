@@ -32,6 +32,7 @@ const (
 	PhoneGone       Reason = "phone-gone"
 	PhoneSilent     Reason = "phone-silent"
 	PhoneDeclined   Reason = "phone-declined"
+	DeviceFailed    Reason = "device-failed"
 	PhoneNotCleared Reason = "phone-not-cleared"
 	ForeignSession  Reason = "foreign-session"
 	FenceWentBack   Reason = "fence-went-back"
@@ -88,6 +89,7 @@ var sentences = map[Reason]string{
 	PhoneGone:       "The phone lost its connection.",
 	PhoneSilent:     "The phone did not answer in time.",
 	PhoneDeclined:   "The phone did not accept the command.",
+	DeviceFailed:    "The phone accepted the command but could not carry it out.",
 	PhoneNotCleared: "The phone could not be cleared and was taken out of use.",
 	ForeignSession:  "The phone is in use on another ward.",
 	FenceWentBack:   "The phone's command counter went back. Have it checked.",

@@ -44,7 +44,7 @@ func (e *Engine) Do(ctx context.Context, operator string, act gateway.Act) error
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("%w before it answered: look whether the act was done", ErrStopped)
+		return fmt.Errorf("%w before it answered: look whether the act was done", ctx.Err())
 	}
 }
 
@@ -135,7 +135,12 @@ func (e *Engine) releasePhone(operator string, a gateway.ReleasePhone) error {
 	return nil
 }
 
+// takeOver arms the next tap at a reader; without a phone it cancels what is armed.
 func (e *Engine) takeOver(operator string, a gateway.TakeOver) error {
+	if a.Phone == "" {
+		e.cancelTakeOver(operator)
+		return nil
+	}
 	if p, ok := e.state.Phone(a.Phone); !ok || p.Phase != session.Bound {
 		return refuse(gateway.UnknownPhone, "take over phone %s: nobody holds it", a.Phone)
 	}
@@ -148,6 +153,23 @@ func (e *Engine) takeOver(operator string, a gateway.TakeOver) error {
 	return nil
 }
 
+func (e *Engine) cancelTakeOver(operator string) {
+	for reader, t := range e.armed {
+		e.write(gateway.Record{Kind: gateway.OperatorActed, Reader: reader, Phone: t.phone, State: "take-over-cancelled", Operator: operator})
+	}
+	clear(e.armed)
+}
+
+// lapse forgets a take-over whose time has passed.
+func (e *Engine) lapse(now time.Time) {
+	for reader, t := range e.armed {
+		if !now.Before(t.until) {
+			delete(e.armed, reader)
+			e.batch.show = true
+		}
+	}
+}
+
 // disarm is the take-over that a tap at the reader uses up. A tap anywhere cancels the others.
 func (e *Engine) disarm(reader gateway.ReaderID, now time.Time) (gateway.PhoneID, bool) {
 	t, ok := e.armed[reader]
@@ -156,14 +178,9 @@ func (e *Engine) disarm(reader gateway.ReaderID, now time.Time) (gateway.PhoneID
 }
 
 func (e *Engine) loadPolicy(operator string, a gateway.LoadPolicy, doc policy.Document) error {
-	next := policy.New(doc, e.cfg.Ward, e.cfg.BadgeKey)
-	switch {
-	case !next.Loaded():
-		return refuse(gateway.WrongWard, "load policy: it has no ward %q, which is this box's", e.cfg.Ward)
-	case next.Digest() == e.policy.Digest():
-		return refuse(gateway.OldPolicy, "load policy: this very policy is in force")
-	case next.Version() <= e.policy.Version():
-		return refuse(gateway.OldPolicy, "load policy: version %d is not above %d, which is in force", next.Version(), e.policy.Version())
+	next, err := e.policy.Succeed(doc, e.cfg.Ward, e.cfg.BadgeKey)
+	if err != nil {
+		return err
 	}
 	now := time.Now()
 	barred := next.Barred(e.policy, now)

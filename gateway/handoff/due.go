@@ -18,6 +18,11 @@ func (e *Engine) wake() time.Time {
 	if e.cfg.Pet != nil && e.nextPet.Before(at) {
 		at = e.nextPet
 	}
+	for _, t := range e.armed {
+		if t.until.Before(at) {
+			at = t.until
+		}
+	}
 	return at
 }
 
@@ -31,6 +36,7 @@ func (e *Engine) due() {
 		}
 		e.step(session.Deadline{At: now, Phone: phone, Timer: timer})
 	}
+	e.lapse(now)
 	if !now.Before(e.nextLook) {
 		e.nextLook = now.Add(lookEvery)
 		e.look(now)

@@ -175,8 +175,23 @@ func TestTakeOverAtTheStation(t *testing.T) {
 	inWard(t, func(w *ward) {
 		w.tap("ana", "door")
 		w.phones.pick("phone-1")
+		armed := func() *gateway.WardArmed {
+			picture, _ := w.engine.Ward()
+			return picture.Armed
+		}
+		w.must(gateway.TakeOver{Reader: "door", Phone: "phone-1"})
+		if a := armed(); a == nil || a.Phone != "phone-1" {
+			t.Errorf("the station shows %v as armed", a)
+		}
+		w.must(gateway.TakeOver{})
+		if a := armed(); a != nil {
+			t.Errorf("a cancelled take-over is still shown: %v", a)
+		}
 		w.must(gateway.TakeOver{Reader: "door", Phone: "phone-1"})
 		w.pass(16 * time.Second)
+		if a := armed(); a != nil {
+			t.Errorf("a take-over is still shown after its time: %v", a)
+		}
 		w.tap("ben", "door") // too late: an ordinary check-out
 		w.shows("phone-2", "Ben Test", "bound")
 		w.must(gateway.TakeOver{Reader: "door", Phone: "phone-1"})

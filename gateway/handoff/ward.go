@@ -44,6 +44,12 @@ func (e *Engine) show() {
 			w.Phones = append(w.Phones, e.wardPhone(p, here))
 		}
 	}
+	if name := e.policy.Ward().Name; name != "" {
+		w.Name = name
+	}
+	for reader, t := range e.armed {
+		w.Armed = &gateway.WardArmed{Reader: reader, Phone: t.phone, Until: t.until}
+	}
 	before := e.ward.Swap(&picture{w, make(chan struct{})})
 	close(before.changed)
 }

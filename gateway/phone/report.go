@@ -13,7 +13,7 @@ type Report interface{ report() }
 // Sighting is a phone found over mDNS: an address to try, a fingerprint to expect, nothing more.
 type Sighting struct {
 	At    time.Time
-	Name  string              // instance name, as advertised and sanitised
+	Name  string              // the id it advertises, else its instance name; safe to log and show
 	Key   gateway.Fingerprint // as advertised; zero where none was
 	Addrs []netip.AddrPort
 }

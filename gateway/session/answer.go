@@ -84,22 +84,23 @@ func (t *turn) lock(p *Phone, reason gateway.Reason, receipt string) {
 	t.record(gateway.SessionLocked, p, reason).Receipt = receipt
 }
 
-// declined is the phone's signed "no", with where it stands: the command did not happen and, its fence being dead,
-// will not.
+// declined is the phone's signed "no", with where it stands: the command did not happen and will not, its fence being
+// dead or, where the phone took it and then could not do it, spent. A release that merely met another fence is aimed
+// again, while its time lasts.
 func (t *turn) declined(p *Phone, r gateway.Receipt) {
 	truth := r.Truth
 	if t.elsewhere(truth) {
 		t.foreign(p, truth.Fence)
 		return
 	}
-	moved := p.Next != truth.Fence+1
+	missed := truth.Fence+1 != p.Next && r.Reason != gateway.DeviceFailed && r.Reason != gateway.PhoneNotCleared
 	was := p.Await
-	p.Await, p.Fence = gateway.NoCommand, truth.Fence
+	p.adopt(truth)
 	switch {
 	case p.Phase == Binding:
 		t.bindFailed(p, gateway.PhoneDeclined, r.Signed)
 	case was == gateway.Release && !p.Linked: // the next hello goes on
-	case was == gateway.Release && moved:
+	case was == gateway.Release && missed:
 		t.order(p, gateway.Command{Kind: gateway.Release})
 	case was == gateway.Release && p.Phase == Releasing:
 		t.quarantine(p, gateway.PhoneDeclined)

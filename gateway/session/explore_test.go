@@ -37,7 +37,10 @@ func TestExplore(t *testing.T) {
 		{"from a hand-off", 2, false, stories[2]},
 		{"from two sessions", 1, false, stories[3]},
 	} {
-		t.Run(c.name, func(t *testing.T) { explore(t, *depth, c.flights, c.otherBoxes, c.story) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			explore(t, *depth, c.flights, c.otherBoxes, c.story)
+		})
 	}
 }
 

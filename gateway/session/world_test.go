@@ -149,6 +149,12 @@ func (w *world) moves(flights int, otherBoxes bool) []move {
 				continue
 			}
 			verb := map[bool]string{true: "deliver ", false: "deliver, clear fails, "}[clears]
+			if clears {
+				add("deliver, device fails, "+m.String(), func(w *world) Event {
+					drop(w)
+					return w.dispatch(flights, message{phone: m.phone, receipt: w.phones[m.phone].obeyAndFail(m.command)})
+				})
+			}
 			add(verb+m.String(), func(w *world) Event {
 				drop(w)
 				return w.dispatch(flights, message{phone: m.phone, receipt: w.phones[m.phone].obey(m.command, clears)})
@@ -199,6 +205,21 @@ func (h *handset) obey(c gateway.Command, clears bool) gateway.Receipt {
 		}
 	}
 	r.Truth = h.truth()
+	return r
+}
+
+// obeyAndFail takes the command, its fence included, and then the device does not do it: a bind leaves nothing open, a
+// release leaves the session or what is left of it.
+func (h *handset) obeyAndFail(c gateway.Command) gateway.Receipt {
+	before := *h
+	r := h.obey(c, true)
+	if r.Kind == gateway.Declined {
+		return r
+	}
+	fence := h.fence
+	*h = before
+	h.fence = fence
+	r.Kind, r.Truth, r.Reason = gateway.Declined, h.truth(), gateway.DeviceFailed
 	return r
 }
 
@@ -287,6 +308,7 @@ func (w *world) key() string {
 		num(uint64(m.receipt.Truth.Fence))
 		word(string(m.receipt.Truth.Box))
 		num(uint64(m.receipt.Truth.Grant[0]))
+		flag(m.receipt.Reason == gateway.DeviceFailed)
 	}
 	return b.String()
 }
