@@ -6,21 +6,25 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"tapward/gateway"
 	"tapward/gateway/handoff"
 	"tapward/gateway/phone"
+	"tapward/gateway/phone/link"
 	"tapward/gateway/phone/mdns"
 )
 
 // discover proposes the phones that advertise themselves.
-func (b box) discover(ctx context.Context, engine *handoff.Engine) error {
+func (b box) discover(ctx context.Context, engine *handoff.Engine, links *link.Links) error {
 	if b.config.Phones.Quiet {
 		return nil
 	}
 	sightings := make(chan phone.Sighting, 16)
 	tasks, ctx := errgroup.WithContext(ctx)
-	tasks.Go(func() error {
-		return mdns.NewBrowser(mdns.Browse{Service: mdns.PhoneService, Interfaces: b.config.Phones.Interfaces, Log: b.log}).Run(ctx, sightings)
+	browser := mdns.NewBrowser(mdns.Browse{
+		Service: mdns.PhoneService, Interfaces: b.config.Phones.Interfaces, Log: b.log,
+		Known: func(_ string, key gateway.Fingerprint) bool { return links.Knows(key) },
 	})
+	tasks.Go(func() error { return browser.Run(ctx, sightings) })
 	tasks.Go(func() error {
 		return pass(ctx, sightings, func(ctx context.Context, s phone.Sighting) { engine.Report(ctx, s) })
 	})

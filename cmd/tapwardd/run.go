@@ -122,7 +122,7 @@ func (b box) run(ctx context.Context) error {
 	edge.run(func(ctx context.Context) error {
 		return page.Run(ctx, b.sockets.page, b.certificate, b.sockets.api)
 	})
-	edge.run(func(ctx context.Context) error { return b.discover(ctx, engine) })
+	edge.run(func(ctx context.Context) error { return b.discover(ctx, engine, links) })
 	edge.run(func(ctx context.Context) error { return b.advertise(ctx) })
 
 	select {
