@@ -17,7 +17,7 @@ import (
 // Config is the box's configuration file: what this box is and what is plugged into it. What people may do is not here;
 // that is the ward policy.
 type Config struct {
-	// Box names this box at its site: letters, digits, "-", "_" and ".". It is in every grant and audit leaf; changing it
+	// Box names this box at its site: up to 32 letters, digits, "-" and "_". It is in every grant and audit leaf; changing it
 	// makes it another box.
 	Box gateway.BoxID `toml:"box"`
 	// Ward is the id of the ward in the policy that this box serves.
@@ -88,8 +88,8 @@ func readConfig(path string) (Config, error) {
 func (c Config) validate() error {
 	var wrong []error
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
-	if c.Box == "" {
-		say("box: the box needs a name")
+	if !gateway.ValidLabel(string(c.Box)) {
+		say("box: %q must be %s", c.Box, gateway.LabelRule)
 	}
 	if c.Ward == "" {
 		say("ward: the box needs the id of its ward")

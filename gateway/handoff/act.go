@@ -76,8 +76,10 @@ func (e *Engine) act(m acted) {
 func (e *Engine) addPhone(operator string, a gateway.AddPhone) error {
 	p := a.Phone
 	switch {
-	case p.ID == "" || p.Key.IsZero() || p.Pool == "":
-		return refuse(gateway.Incomplete, "add phone: it needs an id, a pool and the fingerprint from its screen")
+	case !gateway.ValidLabel(string(p.ID)):
+		return refuse(gateway.Incomplete, "add phone %q: an id is %s", p.ID, gateway.LabelRule)
+	case p.Key.IsZero() || p.Pool == "":
+		return refuse(gateway.Incomplete, "add phone: it needs a pool and the fingerprint from its screen")
 	case !slices.Contains(gateway.Classes, p.Class):
 		return refuse(gateway.Incomplete, "add phone %s: class %q is not one of %v", p.ID, p.Class, gateway.Classes)
 	}

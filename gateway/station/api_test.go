@@ -199,7 +199,7 @@ func TestWardAsJSON(t *testing.T) {
 	}
 	a, _ := json.Marshal(want)
 	b, _ := json.Marshal(got)
-	if string(a) != string(b) || !strings.Contains(string(a), "Amara Okafor") {
+	if string(a) != string(b) || !strings.Contains(string(a), "Ana Demo") {
 		t.Errorf("got\n%s\nwant\n%s", b, a)
 	}
 }

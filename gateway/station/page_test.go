@@ -45,8 +45,8 @@ func TestPageShowsTheWard(t *testing.T) {
 	page := ask(t, newFake(busyWard(time.Now())), atStation, "GET", "/", "").Body.String()
 	for _, want := range []string{
 		"Ward 5B", "<b>3</b> free", "<b>4</b> in use", "<b>2</b> changing hands", "<b>3</b> not usable",
-		"Unsigned demo policy", "unsigned demo policy", "Amara Okafor", "1 h 12 min", "93 %", "charging", "14 % low",
-		"no link", "then Samuel Abiodun", "Locked: nobody used the phone.", "Out of use", "Elsewhere", "No contact",
+		"Unsigned demo policy", "unsigned demo policy", "Ana Demo", "1 h 12 min", "93 %", "charging", "14 % low",
+		"no link", "then Emil Placeholder", "Locked: nobody used the phone.", "Out of use", "Elsewhere", "No contact",
 		"This badge is not known on this ward.", "slow since", "phone-new", "18342 records", "synchronised",
 		"none configured", "9 h 12 min", `aria-live="polite"`, `http-equiv="refresh"`,
 		strings.TrimSuffix(gateway.FingerprintOf([]byte("example")).String()[:20], "-"),
@@ -61,7 +61,7 @@ func TestPageSaysWhatIsWrong(t *testing.T) {
 	page := ask(t, newFake(troubledWard(time.Now())), atStation, "GET", "/", "").Body.String()
 	for _, want := range []string{
 		gateway.NoPhoneFree.Sentence(), "disk is nearly full", "No reader works", "not synchronised",
-		"It may still hold the session of Amara Okafor.", "Faulty",
+		"It may still hold the session of Ana Demo.", "Faulty",
 	} {
 		if !strings.Contains(strings.ReplaceAll(page, "&#39;", "'"), want) {
 			t.Errorf("the page does not say %q", want)
@@ -143,7 +143,7 @@ func TestPageObeysItsContentPolicy(t *testing.T) {
 func TestTakeOverFromThePage(t *testing.T) {
 	e := newFake(busyWard(time.Now()))
 	choose := ask(t, e, atStation, "GET", "/takeover?phone=phone-01", "").Body.String()
-	if !strings.Contains(choose, `name="reader" value="desk"`) || !strings.Contains(choose, "Amara Okafor") {
+	if !strings.Contains(choose, `name="reader" value="desk"`) || !strings.Contains(choose, "Ana Demo") {
 		t.Errorf("the choice is\n%s", choose)
 	}
 	w := ask(t, e, atStation, "POST", "/takeover", "phone=phone-01&reader=desk", "Content-Type", form, "Sec-Fetch-Site", "same-origin")
@@ -166,7 +166,7 @@ func TestRefusedTakeOverIsSaidOnThePage(t *testing.T) {
 	e := newFake(busyWard(time.Now()))
 	e.fail = &gateway.Refusal{Reason: gateway.PhoneBusy}
 	w := ask(t, e, atStation, "POST", "/takeover", "phone=phone-01&reader=desk", "Content-Type", form)
-	if w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), gateway.PhoneBusy.Sentence()) || !strings.Contains(w.Body.String(), "Amara Okafor") {
+	if w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), gateway.PhoneBusy.Sentence()) || !strings.Contains(w.Body.String(), "Ana Demo") {
 		t.Errorf("answer is %d\n%s", w.Code, w.Body)
 	}
 }

@@ -65,7 +65,7 @@ func TestClientActsUnderTheNameOfItsUser(t *testing.T) {
 	if got := e.acts(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("acts are %v, want %v", got, want)
 	}
-	if w, err := c.Ward(t.Context()); err != nil || len(w.Phones) != 12 || w.Phones[0].Holder != "Amara Okafor" {
+	if w, err := c.Ward(t.Context()); err != nil || len(w.Phones) != 12 || w.Phones[0].Holder != "Ana Demo" {
 		t.Errorf("ward is %+v, %v", w, err)
 	}
 }
@@ -151,7 +151,7 @@ func TestPageOverTLS(t *testing.T) {
 		}
 		body, err := io.ReadAll(answer.Body)
 		answer.Body.Close()
-		if err != nil || answer.StatusCode != 200 || !strings.Contains(string(body), "Amara Okafor") || answer.ProtoMajor != 2 {
+		if err != nil || answer.StatusCode != 200 || !strings.Contains(string(body), "Ana Demo") || answer.ProtoMajor != 2 {
 			t.Errorf("%s: %s %v %v", host, answer.Status, answer.Proto, err)
 		}
 	}

@@ -22,15 +22,15 @@ func busyWard(now time.Time) *gateway.Ward {
 		return p
 	}
 	p := []gateway.WardPhone{
-		held(1, "Amara Okafor", 72*time.Minute), phone(2, "free"), held(3, "Jonas Lindqvist", 4*time.Minute),
-		phone(4, "binding"), held(5, "Dr. Beatriz Montenegro-Albuquerque", 5*time.Hour), phone(6, "releasing"),
-		phone(7, "free"), phone(8, "quarantined"), held(9, "Priya Raman", 31*time.Minute), phone(10, "free"),
+		held(1, "Ana Demo", 72*time.Minute), phone(2, "free"), held(3, "Ben Sample", 4*time.Minute),
+		phone(4, "binding"), held(5, "Dr. Georgina Longname-Hyphenated", 5*time.Hour), phone(6, "releasing"),
+		phone(7, "free"), phone(8, "quarantined"), held(9, "Fay Example", 31*time.Minute), phone(10, "free"),
 		phone(11, "free"), phone(12, "foreign"),
 	}
 	p[1].Slot, p[1].Charging = "dock-1", true
-	p[3].Holder, p[3].Reason = "Tomás Novák", gateway.CheckOut
+	p[3].Holder, p[3].Reason = "Cleo Specimen", gateway.CheckOut
 	p[4].Locked, p[4].Reason = true, gateway.IdleLock
-	p[5].Holder, p[5].Next, p[5].Reason, p[5].Since = "Mei Tanaka", "Samuel Abiodun", gateway.HandOff, ago(48*time.Minute)
+	p[5].Holder, p[5].Next, p[5].Reason, p[5].Since = "Dora Test", "Emil Placeholder", gateway.HandOff, ago(48*time.Minute)
 	p[6].Slot, p[6].Charging = "dock-2", true
 	p[7].Reason, p[7].Holder = gateway.PhoneNotCleared, ""
 	p[8].Battery, p[8].Linked = 14, false
@@ -47,13 +47,13 @@ func busyWard(now time.Time) *gateway.Ward {
 			{ID: "door", State: gateway.ReaderUp, Since: ago(9 * time.Hour)},
 		},
 		Taps: []gateway.WardTap{
-			{At: ago(20 * time.Second), Reader: "door", Who: "Tomás Novák", Signal: gateway.Seen, Reason: gateway.PhoneComing, Phone: "phone-04"},
-			{At: ago(70 * time.Second), Reader: "dock-2", Who: "Samuel Abiodun", Signal: gateway.Granted, Reason: gateway.HandOff, Phone: "phone-06"},
-			{At: ago(4 * time.Minute), Reader: "door", Who: "Jonas Lindqvist", Signal: gateway.Granted, Reason: gateway.CheckOut, Phone: "phone-03"},
+			{At: ago(20 * time.Second), Reader: "door", Who: "Cleo Specimen", Signal: gateway.Seen, Reason: gateway.PhoneComing, Phone: "phone-04"},
+			{At: ago(70 * time.Second), Reader: "dock-2", Who: "Emil Placeholder", Signal: gateway.Granted, Reason: gateway.HandOff, Phone: "phone-06"},
+			{At: ago(4 * time.Minute), Reader: "door", Who: "Ben Sample", Signal: gateway.Granted, Reason: gateway.CheckOut, Phone: "phone-03"},
 			{At: ago(11 * time.Minute), Reader: "desk", Signal: gateway.Refused, Reason: gateway.UnknownBadge},
-			{At: ago(14 * time.Minute), Reader: "desk", Who: "Priya Raman", Signal: gateway.Note, Reason: gateway.HoldsPhone, Phone: "phone-09"},
-			{At: ago(33 * time.Minute), Reader: "dock-1", Who: "Elena Petrova", Signal: gateway.Granted, Reason: gateway.ReturnedDock, Phone: "phone-02"},
-			{At: ago(52 * time.Minute), Reader: "door", Who: "Kofi Mensah", Signal: gateway.Refused, Reason: gateway.WrongWard},
+			{At: ago(14 * time.Minute), Reader: "desk", Who: "Fay Example", Signal: gateway.Note, Reason: gateway.HoldsPhone, Phone: "phone-09"},
+			{At: ago(33 * time.Minute), Reader: "dock-1", Who: "Hal Invented", Signal: gateway.Granted, Reason: gateway.ReturnedDock, Phone: "phone-02"},
+			{At: ago(52 * time.Minute), Reader: "door", Who: "Ida Madeup", Signal: gateway.Refused, Reason: gateway.WrongWard},
 		},
 		Policy: gateway.WardPolicy{Loaded: true, Version: 3, Since: ago(9 * time.Hour)},
 		Log:    gateway.WardLog{Size: 18342, Root: gateway.Digest(gateway.FingerprintOf([]byte("root")))},
@@ -84,7 +84,7 @@ func troubledWard(now time.Time) *gateway.Ward {
 		w.Readers[i].State, w.Readers[i].Since = gateway.ReaderDown, now.Add(-3*time.Minute)
 		w.Readers[i].Note = "Unplugged. Plug it in again; it comes back by itself."
 	}
-	w.Taps[0] = gateway.WardTap{At: now, Reader: "door", Who: "Tomás Novák", Signal: gateway.Refused, Reason: gateway.NoPhoneFree}
+	w.Taps[0] = gateway.WardTap{At: now, Reader: "door", Who: "Cleo Specimen", Signal: gateway.Refused, Reason: gateway.NoPhoneFree}
 	w.Clock, w.Storage = "not synchronised", gateway.StorageNear
 	return w
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/grandcat/zeroconf"
 	"golang.org/x/sync/errgroup"
+
+	"tapward/gateway"
 )
 
 // Advert is what lets a phone or a box be found.
@@ -45,7 +47,7 @@ func (a Advert) check() error {
 	if a.Service != PhoneService && a.Service != BoxService {
 		return errors.New("unknown service")
 	}
-	if !names.MatchString(a.Instance) {
+	if !gateway.ValidLabel(a.Instance) {
 		return fmt.Errorf("instance: %w", errName)
 	}
 	if a.Port == 0 {

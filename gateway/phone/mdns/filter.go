@@ -70,7 +70,7 @@ func (f *filter) admit(c claim, n network, now time.Time) (phone.Sighting, error
 	if name == "" {
 		name = c.instance
 	}
-	if !names.MatchString(name) {
+	if !gateway.ValidLabel(name) {
 		return phone.Sighting{}, errName
 	}
 	if c.port < int(f.ports.Min) || c.port > int(f.ports.Max) {

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"tapward/gateway"
@@ -18,9 +17,6 @@ type TXT struct {
 	ID  string              // of the phone or box; it survives a renaming of the instance after a conflict
 	Key gateway.Fingerprint // to expect on the link; zero where none is told
 }
-
-// names is what an id or an instance name must look like. It is safe in logs, on terminals and in file names.
-var names = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$`)
 
 // Strings is the record as it is advertised.
 func (t TXT) Strings() []string {
@@ -57,7 +53,7 @@ func ParseTXT(text []string) (TXT, error) {
 		return TXT{}, fmt.Errorf("TXT version %.16q: only 1 is known", v)
 	}
 	t := TXT{ID: values["id"]}
-	if t.ID != "" && !names.MatchString(t.ID) {
+	if t.ID != "" && !gateway.ValidLabel(t.ID) {
 		return TXT{}, errors.New("TXT id: want 1 to 32 letters, digits, - and _")
 	}
 	if fp, told := values["fp"]; told {
