@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"tapward/gateway"
 )
 
 func record(t testing.TB, text string) dns.RR {
@@ -113,7 +115,7 @@ func FuzzPacket(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			if !names.MatchString(s.Name) || len(s.Addrs) == 0 || len(s.Addrs) > maxAddrs {
+			if !gateway.ValidLabel(s.Name) || len(s.Addrs) == 0 || len(s.Addrs) > maxAddrs {
 				t.Fatalf("admitted %+v", s)
 			}
 		}
