@@ -1,6 +1,7 @@
 package handoff
 
 import (
+	"slices"
 	"time"
 
 	"tapward/gateway"
@@ -49,7 +50,11 @@ func (e *Engine) due() {
 
 // look ends the sessions of people whose time is over, and looks how much room the disk has.
 func (e *Engine) look(now time.Time) {
-	if who := e.policy.Barred(e.policy, now); len(who) > 0 {
+	who := slices.DeleteFunc(e.policy.Barred(e.policy, now), func(id gateway.ClinicianID) bool {
+		_, holds := e.state.Held(id)
+		return !holds
+	})
+	if len(who) > 0 {
 		e.step(session.Barred{At: now, Clinicians: who})
 	}
 	e.storageTurned(e.cfg.Journal.Storage())
