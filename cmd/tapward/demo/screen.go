@@ -1,0 +1,69 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Screen tells on one screen what a ward that runs can do: where to look, what to type in another terminal, and where
+// everything is kept.
+func Screen(out io.Writer, dir string, p Place) {
+	tool := command(dir)
+	var pages strings.Builder
+	for _, h := range phones {
+		fmt.Fprintf(&pages, "  %-9s %s\n", h.id, p.Pages[h.id])
+	}
+	fmt.Fprintf(out, `
+The demo ward is open.
+
+Station   %s   (its certificate is its own: the browser asks once)
+%s
+In another terminal:
+  %[3]s sim tap door ana                  Ana checks a phone out
+  %[3]s sim phone phone-1 undock          she takes it along
+  %[3]s sim phone phone-1 present door    it is held to the door's reader,
+  %[3]s sim tap door ben                  and Ben taps: a hand-off
+  %[3]s sim phone phone-1 dock rack-2     he returns it
+  %[3]s sim tap dock-1 stranger           an unknown badge
+  %[3]s sim pull med-room                 a cable is pulled; plug puts it back
+  %[3]s sim restart                       kill -9 and start of tapwardd
+  %[3]s status --socket %[4]s
+  %[3]s log %[5]s
+
+Readers   door and dock-1 (PC/SC), med-room (serial)
+Badges    %[6]s
+          finn's has expired, gus's is blocked, stranger's nobody knows
+Data      %[7]s   (logs in %[8]s)
+
+Ctrl-C closes the ward; make run opens it again where it was.
+`, p.Station, pages.String(), tool, shown(BoxSocket(dir)), shown(filepath.Join(boxFolder(dir), "ward.db")),
+		strings.Join(BadgeNames(), " "), shown(dir), shown(filepath.Join(dir, "log")))
+}
+
+// command is how to call the tool from here, for this ward.
+func command(dir string) string {
+	tool := "tapward"
+	if self, err := os.Executable(); err == nil {
+		tool = shown(self)
+	}
+	if here, err := filepath.Abs("demo"); err == nil && here != dir {
+		tool = "TAPWARD_DEMO=" + shown(dir) + " " + tool
+	}
+	return tool
+}
+
+// shown is a path as short as it can be told from here.
+func shown(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	short, err := filepath.Rel(here, path)
+	if err != nil || len(short) >= len(path) {
+		return path
+	}
+	return short
+}
