@@ -7,7 +7,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -291,20 +290,6 @@ func TestNoSimulatedTapsOnTheWard(t *testing.T) {
 		}
 		if got := strings.Contains(string(program), door); got != want {
 			t.Errorf("the program built with tags %q has a door for simulated taps: %v", tags, got)
-		}
-	}
-}
-
-// TestTopFolders keeps the tree's rooms few.
-func TestTopFolders(t *testing.T) {
-	want := map[string]bool{"cmd": true, "reader": true, "gateway": true, "sync": true, "systemd": true, "image": true, "docs": true}
-	entries, err := os.ReadDir("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") && !want[e.Name()] {
-			t.Errorf("the folder %s is not one of %v", e.Name(), slices.Sorted(maps.Keys(want)))
 		}
 	}
 }
