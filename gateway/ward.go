@@ -6,6 +6,7 @@ import "time"
 // nobody changes one.
 type Ward struct {
 	Box     BoxID         `json:"box"`
+	Key     Fingerprint   `json:"key"` // of the box's links
 	Name    string        `json:"ward"`
 	Made    time.Time     `json:"made"`
 	Phones  []WardPhone   `json:"phones"`     // ordered by id
@@ -15,7 +16,7 @@ type Ward struct {
 	Armed   *WardArmed    `json:"armed,omitempty"`
 	Policy  WardPolicy    `json:"policy"`
 	Log     WardLog       `json:"log"`
-	Clock   string        `json:"clock"`  // "synchronised", "not synchronised", "unknown"
+	Clock   string        `json:"clock"`  // "synchronised", "not-synchronised", "unknown"
 	Uplink  string        `json:"uplink"` // "none configured" until the box has one
 	Storage Storage       `json:"storage"`
 	Up      time.Duration `json:"up"`

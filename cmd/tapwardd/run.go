@@ -76,10 +76,6 @@ func (b box) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	snapshot, err := storedPolicy(stored, b.config.Ward, b.keys.badge)
-	if err != nil {
-		return err
-	}
 	sources, err := newSources(b.config, b.log)
 	if err != nil {
 		return err
@@ -97,10 +93,10 @@ func (b box) run(ctx context.Context) error {
 	})
 	lamps := newLamps(sources, b.log)
 	engine := handoff.New(handoff.Config{
-		Box: b.config.Box, Ward: b.config.Ward, Journal: b.db, Phones: links, Readers: lamps, Log: b.log,
+		Box: b.config.Box, Key: b.keys.link.Fingerprint(), Ward: b.config.Ward, Journal: b.db, Phones: links, Readers: lamps, Log: b.log,
 		State: stored.State, Paired: stored.Paired, Head: stored.Head, Boot: stored.Boot, SameBoot: stored.SameBoot,
-		Policy: snapshot, Loaded: stored.PolicyLoaded, BadgeKey: b.keys.badge, Sources: b.config.readers(),
-		Uptime: uptime, Ready: b.ready, Pet: b.pet(watchdog), Watchdog: watchdog.Interval(), Trace: b.trace.writer(),
+		Policy: storedPolicy(stored, b.config.Ward, b.keys.badge, b.log), Loaded: stored.PolicyLoaded,
+		BadgeKey: b.keys.badge, Sources: b.config.readers(), Uptime: uptime, Ready: b.ready, Pet: b.pet(watchdog), Watchdog: watchdog.Interval(), Trace: b.trace.writer(),
 	})
 	page := station.New(engine, b.config.Station.Names, b.log)
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
 	"tapward/gateway"
@@ -10,20 +11,25 @@ import (
 	"tapward/gateway/store"
 )
 
-// storedPolicy is the policy that the database holds; the zero Snapshot, which denies everything, where it has none.
-func storedPolicy(stored store.Stored, ward string, key gateway.BadgeKey) (policy.Snapshot, error) {
+// storedPolicy is the policy that the database holds. Where it has none that can be used, the box opens all the same with
+// one that denies everything: phones can be returned, and a policy can be loaded.
+func storedPolicy(stored store.Stored, ward string, key gateway.BadgeKey, log *slog.Logger) policy.Snapshot {
+	if stored.PolicyDamage != nil {
+		log.Error("The policy is damaged: nobody is let in until one is loaded", "err", stored.PolicyDamage)
+	}
 	if stored.Policy == nil {
-		return policy.Snapshot{}, nil
+		return policy.Snapshot{}
 	}
 	doc, err := policy.Parse(stored.Policy)
 	if err != nil {
-		return policy.Snapshot{}, fmt.Errorf("read the stored policy: %w", err)
+		log.Error("The stored policy cannot be read: nobody is let in until one is loaded", "err", err)
+		return policy.Snapshot{}
 	}
 	s := policy.New(doc, ward, key)
 	if !s.Loaded() {
-		return s, fmt.Errorf("read the stored policy: it has no ward %q; is the configuration's ward right?", ward)
+		log.Error("The stored policy does not have this box's ward: is the configuration right?", "ward", ward)
 	}
-	return s, nil
+	return s
 }
 
 // trace is the file that steps are written to, or nothing.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
 	"tapward/gateway"
+	"tapward/gateway/phone"
 	"tapward/gateway/policy"
 	"tapward/gateway/session"
 )
@@ -93,10 +95,21 @@ func (e *Engine) addPhone(operator string, a gateway.AddPhone) error {
 	e.write(gateway.Record{Kind: gateway.PhoneAdded, Phone: p.ID, State: string(p.Class), Operator: operator, Words: p.Key.String()})
 	e.batch.acts = append(e.batch.acts, a)
 	e.batch.then = append(e.batch.then, func() {
+		found := e.registry.Candidates()
 		e.registry = e.registry.Add(p)
 		e.cfg.Phones.Pair(p)
+		e.reach(p.Key, found)
 	})
 	return nil
+}
+
+// reach tries a phone that was just paired where it was found before: its next sighting may be a minute away.
+func (e *Engine) reach(key gateway.Fingerprint, found []gateway.Candidate) {
+	for _, c := range found {
+		if addr, err := netip.ParseAddrPort(c.Address); err == nil && c.Key == key {
+			e.cfg.Phones.Propose(phone.Sighting{At: time.Now(), Name: c.Name, Key: key, Addrs: []netip.AddrPort{addr}})
+		}
+	}
 }
 
 func (e *Engine) keyOwner(key gateway.Fingerprint) gateway.PhoneID {

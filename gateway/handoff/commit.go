@@ -165,6 +165,9 @@ func (e *Engine) withoutStore() {
 			}
 		}
 	}
+	for _, s := range e.batch.steps {
+		e.trace(s)
+	}
 	e.pending = append(e.pending, e.batch.entries...)
 	e.nextLook = time.Now().Add(5 * time.Second)
 }

@@ -51,6 +51,7 @@ type Readers interface{ Signal(f gateway.Feedback) }
 // Config is what the engine is made of. All but the marked fields are required.
 type Config struct {
 	Box     gateway.BoxID
+	Key     gateway.Fingerprint // of the box's links, for people to compare when they pair a phone
 	Ward    string
 	Journal Journal
 	Phones  Phones

@@ -30,7 +30,7 @@ func (e *Engine) Ward() (w *gateway.Ward, changed <-chan struct{}) {
 func (e *Engine) show() {
 	now := time.Now()
 	w := &gateway.Ward{
-		Box: e.cfg.Box, Name: e.cfg.Ward, Made: now, Seen: e.registry.Candidates(), Taps: slices.Clone(e.taps),
+		Box: e.cfg.Box, Key: e.cfg.Key, Name: e.cfg.Ward, Made: now, Seen: e.registry.Candidates(), Taps: slices.Clone(e.taps),
 		Log:   gateway.WardLog{Size: e.head.Size, Root: e.head.Root},
 		Clock: string(e.clock), Uplink: "none configured", Storage: e.storage, Up: now.Sub(e.started),
 		Policy: gateway.WardPolicy{

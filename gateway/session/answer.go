@@ -21,7 +21,7 @@ func (t *turn) answered(r gateway.Receipt) {
 		t.declined(p, r)
 	case gateway.Bound:
 		if p.Await == gateway.Bind && p.Phase == Binding && r.Truth.Grant == p.Grant.Digest() {
-			t.confirm(p, r.Signed)
+			t.confirm(p, p.Next, r.Signed)
 		}
 	case gateway.Renewed:
 		if p.Await == gateway.Renew && p.Phase == Bound {
@@ -97,6 +97,9 @@ func (t *turn) declined(p *Phone, r gateway.Receipt) {
 	was := p.Await
 	p.adopt(truth)
 	switch {
+	case p.Phase == Binding && truth.Grant == p.Grant.Digest():
+		t.confirm(p, truth.Fence, r.Signed) // it had happened: what was declined is the bind's own echo
+		t.adoptLock(p, truth.Locked)
 	case p.Phase == Binding:
 		t.bindFailed(p, gateway.PhoneDeclined, r.Signed)
 	case was == gateway.Release && !p.Linked: // the next hello goes on

@@ -23,9 +23,9 @@ func (t *turn) bind(p *Phone, req *Request) {
 }
 
 // confirm is the phone's word that the session is open: only now is the clinician told so.
-func (t *turn) confirm(p *Phone, receipt string) {
+func (t *turn) confirm(p *Phone, fence gateway.Fence, receipt string) {
 	req := p.For
-	p.Phase, p.For, p.Await, p.Fence, p.Since = Bound, nil, gateway.NoCommand, p.Next, t.at
+	p.Phase, p.For, p.Await, p.Fence, p.Since = Bound, nil, gateway.NoCommand, fence, t.at
 	p.Due = Due{Pickup: t.at.Add(p.Terms.Pickup), Limit: t.at.Add(p.Terms.Limit)}
 	t.lease(p)
 	r := t.record(gateway.SessionOpened, p, p.Reason)

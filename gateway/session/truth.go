@@ -64,8 +64,8 @@ func (t *turn) seenFree(p *Phone, truth gateway.Truth) {
 // somewhere else altogether.
 func (t *turn) seenBinding(p *Phone, truth gateway.Truth) {
 	switch {
-	case truth.Grant == p.Grant.Digest() && truth.Fence == p.Next:
-		t.confirm(p, "")
+	case truth.Grant == p.Grant.Digest():
+		t.confirm(p, truth.Fence, "")
 		t.adoptLock(p, truth.Locked)
 	case truth.Grant.IsZero() && truth.Fence == p.Fence:
 		p.adopt(truth)

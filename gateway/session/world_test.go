@@ -150,6 +150,9 @@ func (w *world) moves(flights int, otherBoxes bool) []move {
 			}
 			verb := map[bool]string{true: "deliver ", false: "deliver, clear fails, "}[clears]
 			if clears {
+				add("deliver a copy of "+m.String(), func(w *world) Event {
+					return w.dispatch(flights, message{phone: m.phone, receipt: w.phones[m.phone].obey(m.command, true)})
+				})
 				add("deliver, device fails, "+m.String(), func(w *world) Event {
 					drop(w)
 					return w.dispatch(flights, message{phone: m.phone, receipt: w.phones[m.phone].obeyAndFail(m.command)})

@@ -174,7 +174,7 @@ func standing(w *gateway.Ward, now time.Time) []fact {
 		}
 	}
 	return []fact{
-		graded("Clock", w.Clock, map[string]string{"synchronised": "free"}),
+		graded("Clock", strings.ReplaceAll(w.Clock, "-", " "), map[string]string{"synchronised": "free"}),
 		graded("Network", w.Uplink, map[string]string{"connected": "free", "none configured": "plain"}),
 		graded("Storage", w.Storage.String(), map[string]string{"ok": "free", "exhausted": "out"}),
 		policy,

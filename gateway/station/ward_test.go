@@ -85,6 +85,6 @@ func troubledWard(now time.Time) *gateway.Ward {
 		w.Readers[i].Note = "Unplugged. Plug it in again; it comes back by itself."
 	}
 	w.Taps[0] = gateway.WardTap{At: now, Reader: "door", Who: "Cleo Specimen", Signal: gateway.Refused, Reason: gateway.NoPhoneFree}
-	w.Clock, w.Storage = "not synchronised", gateway.StorageNear
+	w.Clock, w.Storage = "not-synchronised", gateway.StorageNear
 	return w
 }

@@ -42,8 +42,9 @@ type leafRow struct {
 // entry's Boot and Machine are filled in where they are empty. A cancelled ctx stops nothing: the tap that began it may be
 // gone, what happened has happened.
 //
-// gateway.ErrStorageFull: nothing changed. What takes access away may be tried again after ReleaseReserve. Any other error: the outcome is unknown, the store refuses everything from then on, and the
-// caller ends the process and starts again from the database.
+// gateway.ErrStorageFull: nothing changed. What takes access away may be tried again after ReleaseReserve. Any other
+// error: the outcome is unknown, the store refuses everything from then on, and the caller ends the process and starts
+// again from the database.
 func (s *Store) Commit(ctx context.Context, state session.State, entries []audit.Entry, acts ...gateway.Act) (audit.Head, error) {
 	b, err := s.gather(state, entries, acts)
 	if err != nil {

@@ -1,12 +1,16 @@
 package store
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"tapward/gateway"
+	"tapward/gateway/audit"
 	"tapward/gateway/session"
 )
 
@@ -72,6 +76,47 @@ func TestOnlyChangedPhonesAreWritten(t *testing.T) {
 	}
 	if len(b.changed) != 1 || b.changed[0].row.phone != "phone-03" || len(b.removed) != 1 || b.removed[0] != "phone-02" {
 		t.Errorf("changed %v, removed %v", b.changed, b.removed)
+	}
+}
+
+// A commit that happened and said that it failed: the store does not go on, and a restart finds it whole.
+func TestCommitThatHappenedButSaidItFailed(t *testing.T) {
+	conf := Config{Path: filepath.Join(t.TempDir(), "ward.db"), Create: true, Box: "box-1", BootID: "boot-1"}
+	s, err := Open(t.Context(), conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := audit.Entry{At: time.Unix(1, 0), Record: gateway.Record{Kind: gateway.BoxStarted}}
+	b, err := s.gather(stateOf("phone-01"), []audit.Entry{entry}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := errors.New("the answer was lost")
+	err = s.transact(t.Context(), func(ctx context.Context) error {
+		if err := s.write(ctx, b); err != nil {
+			return err
+		}
+		if _, err := s.statements.commit.ExecContext(ctx); err != nil {
+			return err
+		}
+		return lost
+	})
+	if !errors.Is(err, lost) {
+		t.Fatal(err)
+	}
+	if _, err := s.Commit(t.Context(), stateOf("phone-01"), []audit.Entry{entry}); !errors.Is(err, lost) {
+		t.Errorf("it went on writing: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(t.Context(), conf); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	stored, err := s.Load(t.Context())
+	if err != nil || stored.Head != b.tree.Head() || len(stored.State.Phones) != 1 {
+		t.Errorf("have %+v, %v", stored, err)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"tapward/gateway/session"
 )
 
-// Load reads everything a restart needs, as of the newest commit. Phone.For and Phone.Linked are not durable and come
+// Load reads everything a restart needs, as of the newest commit. Phone.For, By and Linked are not durable and come
 // back empty.
 func (s *Store) Load(ctx context.Context) (Stored, error) {
 	tx, err := s.Log.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
@@ -98,7 +98,8 @@ func readPolicy(ctx context.Context, q querier, stored *Stored) error {
 	copy(stored.PolicyDigest[:], digest)
 	stored.PolicyLoaded = time.Unix(0, loaded)
 	if sha256.Sum256(stored.Policy) != stored.PolicyDigest {
-		return errors.New("the document does not match its digest: it was changed in the database; load the policy again")
+		stored.Policy = nil
+		stored.PolicyDamage = errors.New("the stored policy does not match its digest: it was changed in the database; load the policy again")
 	}
 	return nil
 }

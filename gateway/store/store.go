@@ -77,6 +77,7 @@ type Stored struct {
 	PolicyRevision uint64 // how many documents this box has been given
 	PolicyDigest   gateway.Digest
 	PolicyLoaded   time.Time
+	PolicyDamage   error // why a document that is there cannot be used; the box then has no policy
 
 	Head     audit.Head
 	Boot     uint64 // boot counter: rises with every start of the machine
