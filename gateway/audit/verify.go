@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -103,7 +104,7 @@ func (v *Verifier) begin(epoch uint32) bool {
 	}
 	v.epoch, v.tree, v.matched, v.uptime = epoch, Tree{Epoch: epoch}, 0, 0
 	v.waiting = slices.DeleteFunc(slices.Clone(v.trusted), func(h Head) bool { return h.Epoch != epoch })
-	slices.SortFunc(v.waiting, func(a, b Head) int { return int(min(1, max(-1, a.Size-b.Size))) })
+	slices.SortFunc(v.waiting, func(a, b Head) int { return cmp.Compare(a.Size, b.Size) })
 	if what := v.checkpoint(); what != "" {
 		return v.bad(-1, what)
 	}
@@ -165,8 +166,8 @@ func (v *Verifier) order(e Entry) string {
 		return fmt.Sprintf("the boot counter went back from %d to %d", v.boot, e.Boot)
 	case e.Boot == v.boot && e.Uptime != 0 && e.Uptime < v.uptime:
 		return fmt.Sprintf("time since boot went back from %s to %s", v.uptime, e.Uptime)
-	case e.Record.Kind == EpochOpened && v.tree.size != 0:
-		return "an epoch is opened in its midst"
+	case e.Record.Kind == EpochOpened && (v.tree.size != 0 || v.epoch == FirstEpoch):
+		return "an epoch is opened in its midst, or the first is"
 	case e.Record.Kind != EpochOpened && v.tree.size == 0 && v.epoch > FirstEpoch:
 		return "a later epoch must begin by naming the checkpoint it replaces"
 	case e.Record.Kind == EpochOpened && e.Held != v.before():
