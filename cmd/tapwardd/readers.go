@@ -72,8 +72,8 @@ type queue struct {
 	todo   chan gateway.Feedback
 }
 
-// signalTime bounds one feedback at a reader.
-const signalTime = 500 * time.Millisecond
+// signalTime bounds one feedback at a reader: half a second for it to react, and what three beeps take.
+const signalTime = 1200 * time.Millisecond
 
 func newLamps(sources []reader.Source, log *slog.Logger) lamps {
 	l := lamps{log, map[gateway.ReaderID]queue{}}

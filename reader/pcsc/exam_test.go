@@ -23,11 +23,7 @@ func TestExamInMemory(t *testing.T) {
 		t.Run(product.name[:8], func(t *testing.T) {
 			readertest.RunInBubble(t, func(t *testing.T, log *slog.Logger) *readertest.Stage {
 				d := newFake(product.name)
-				t.Cleanup(func() {
-					if d.open != 0 {
-						t.Errorf("%d connections and cards were not given back", d.open)
-					}
-				})
+				t.Cleanup(func() { allGivenBack(t, d) })
 				source, err := newSource(Config{[]Reader{{"door", product.name[:11]}}}, d, log)
 				if err != nil {
 					t.Fatal(err)

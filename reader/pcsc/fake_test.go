@@ -6,6 +6,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ebfe/scard"
@@ -28,6 +30,7 @@ type fakeDaemon struct {
 }
 
 type fakeReader struct {
+	mute     bool // listed, but not answering
 	name     string
 	card     *fakeCard
 	counter  uint16
@@ -106,6 +109,15 @@ func (d *fakeDaemon) told(name string) [][]byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.find(name).told)
+}
+
+// allGivenBack fails, in a bubble in which nothing moves any more, if a connection or a card is still held.
+func allGivenBack(t *testing.T, d *fakeDaemon) {
+	t.Helper()
+	synctest.Wait()
+	if d.open != 0 {
+		t.Errorf("%d connections and cards were not given back", d.open)
+	}
 }
 
 func (d *fakeDaemon) establish(ctx context.Context) (connection, error) {
@@ -202,7 +214,7 @@ func (c *fakeConnection) look(states []scard.ReaderState, first bool, count int)
 			}
 		case r == nil && first:
 			return false, scard.ErrUnknownReader
-		case r == nil:
+		case r == nil, r.mute:
 			now = scard.StateUnknown | scard.StateUnavailable
 		case r.card == nil:
 			now = scard.StateEmpty | scard.StateFlag(r.counter)<<16

@@ -6,7 +6,7 @@ import (
 	"github.com/ebfe/scard"
 )
 
-// settling, as a Source has it, is how long a reader that has come up is given to find the badge that lies on it already. It is longer than
+// settling is how long a reader that has come up is given to find the badge that lies on it already. It is longer than
 // the interval at which readers and drivers look for a card (up to 500 ms).
 const settling = 600 * time.Millisecond
 

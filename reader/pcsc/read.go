@@ -59,21 +59,12 @@ func (s *Source) read(ctx context.Context, slot *slot, in insertion) (show gatew
 		done <- outcome{number, err}
 	}()
 	select {
-	case o := <-done:
-		if o.err != nil {
-			return slot.explain(o.err)
-		}
-		slot.send(reader.Tap{Tap: gateway.Tap{
-			Reader:     slot.ID,
-			Origin:     gateway.OriginPCSC,
-			Credential: gateway.NewCredential(gateway.UID, o.number),
-			Assurance:  gateway.Assurance{Card: gateway.CardNumber, Holder: gateway.HolderNone},
-			At:         in.at,
-			Read:       time.Since(in.at),
-		}})
-		slot.well()
-		return 0, false
 	case <-timed.Done():
+	case o := <-done:
+		if timed.Err() == nil {
+			return slot.conclude(in, o.number, o.err)
+		}
+		done <- o
 	}
 	if ctx.Err() == nil {
 		slot.degraded("A badge was not read in time. If this happens with every badge, unplug the reader and plug it in again.")
@@ -82,6 +73,23 @@ func (s *Source) read(ctx context.Context, slot *slot, in insertion) (show gatew
 		slot.well() // too late for a tap, but it answers again
 	}
 	return gateway.Fault, ctx.Err() == nil
+}
+
+// conclude tells what came of a badge in time.
+func (s *slot) conclude(in insertion, number []byte, err error) (show gateway.Signal, ok bool) {
+	if err != nil {
+		return s.explain(err)
+	}
+	s.send(reader.Tap{Tap: gateway.Tap{
+		Reader:     s.ID,
+		Origin:     gateway.OriginPCSC,
+		Credential: gateway.NewCredential(gateway.UID, number),
+		Assurance:  gateway.Assurance{Card: gateway.CardNumber, Holder: gateway.HolderNone},
+		At:         in.at,
+		Read:       time.Since(in.at),
+	}})
+	s.well()
+	return 0, false
 }
 
 // explain tells why a badge made no tap, and what the reader should show about it.

@@ -281,19 +281,22 @@ func TestLyingThereAtStartAndAfterTheDaemonsReturn(t *testing.T) {
 	slot := d.Slots()[0]
 	insert(t, slot, vpcd.Card{UID: number(1)})
 	awaitCard(t, slot.Name)
-	w := startWard(t, d, settling, supervised)
+	w := startWard(t, d, settling, (*Source).Run)
 	remove(t, slot)
 	insert(t, slot, vpcd.Card{UID: number(1)})
 	w.tapped("r1", number(1))
 
 	d.Kill()
-	w.await(gateway.ReaderDown)
+	if err := <-w.ended; err == nil || errors.Is(err, context.Canceled) {
+		t.Errorf("run ended with %v when the daemon died", err)
+	}
 	slot.Remove() // its driver is gone
 	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	insert(t, slot, vpcd.Card{UID: number(1)}) // as fast as it can be: within the first poll of the new daemon
-	w.await(gateway.ReaderUp)
+	insert(t, slot, vpcd.Card{UID: number(1)})
+	awaitCard(t, slot.Name)
+	w = startWard(t, d, settling, (*Source).Run)
 	remove(t, slot)
 	insert(t, slot, vpcd.Card{UID: number(2)})
 	w.tapped("r1", number(2))

@@ -46,8 +46,8 @@ func configFor(d *vpcd.Daemon) Config {
 	return c
 }
 
-// quickSource is a source for a daemon's readers that finds no badge a moment late, as vpcd's card are not: it need not
-// wait for that after every start.
+// quickSource is a source for a daemon's readers that does not wait long after each start for a badge to be found: here
+// none lies there but where a test puts one.
 func quickSource(t testing.TB, d *vpcd.Daemon, log *slog.Logger) *Source {
 	t.Helper()
 	source, err := New(configFor(d), log)

@@ -38,7 +38,7 @@ func (w *watcher) watch(ctx context.Context) error {
 		case err == nil:
 			w.observe(states, now)
 		case errors.Is(err, scard.ErrTimeout):
-		case errors.Is(err, scard.ErrUnknownReader):
+		case oneOf(err, scard.ErrUnknownReader, scard.ErrReaderUnavailable):
 			// One went between list and wait; which, the next list tells.
 			pause(ctx, 20*time.Millisecond)
 		default:
@@ -58,11 +58,14 @@ func (w *watcher) assign(names []string) {
 	for i, found := range assign(readers, names) {
 		slot := w.slots[i]
 		if found.name != slot.current() {
-			slot.leave("It was unplugged, or another reader took its name.")
-			slot.assign(found.name)
+			slot.change(found)
 		}
-		if found.name == "" {
+		switch {
+		case found.name == "":
 			slot.down(found.problem)
+		case slot.seen.state&stateGone != 0:
+			slot.ready = false
+			slot.down("The reader is listed but does not answer. Check its cable.")
 		}
 	}
 }
@@ -94,7 +97,7 @@ func (w *watcher) wait(now time.Time) time.Duration {
 	return wait
 }
 
-// observe hands badges that were presented to their workers, and tells of readers that went.
+// observe hands badges that were presented to their workers. Of readers that went the next list tells.
 func (w *watcher) observe(states []scard.ReaderState, now time.Time) {
 	for _, state := range states {
 		slot, ours := state.UserData.(*slot)
@@ -104,10 +107,6 @@ func (w *watcher) observe(states []scard.ReaderState, now time.Time) {
 		}
 		if slot.seen.observe(state.EventState, now) {
 			newest(slot.insertions, insertion{state.Reader, state.Atr, now})
-		}
-		if !slot.seen.known && state.EventState&stateGone != 0 {
-			slot.down("It is not answering. Check its cable.")
-			slot.ready = false
 		}
 	}
 }
@@ -123,12 +122,13 @@ func (w *watcher) welcome(now time.Time) {
 	}
 }
 
-// leave forgets the PC/SC reader that was ours, and tells if it had come up.
-func (s *slot) leave(why string) {
-	if s.ready {
-		s.down(why)
+// change takes a new PC/SC reader, or none, for the one that was ours.
+func (s *slot) change(found assignment) {
+	if s.ready && found.name != "" {
+		s.down("The reader was unplugged, and is there again under another name.")
 	}
 	s.seen, s.ready = presence{settling: s.seen.settling}, false
+	s.assign(found.name)
 }
 
 // pause waits, but not beyond ctx.

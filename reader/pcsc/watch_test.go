@@ -56,9 +56,7 @@ func inBubble(t *testing.T, names []string, act func(*testing.T, *bench)) {
 		b.stop()
 		<-b.ended
 		b.quiet()
-		if b.d.open != 0 {
-			t.Errorf("%d connections and cards were not given back", b.d.open)
-		}
+		allGivenBack(t, b.d)
 	})
 }
 
@@ -117,7 +115,6 @@ func TestReadersComeAndGo(t *testing.T) {
 		if s := b.status(gateway.ReaderDown); s.Reader != "desk" || s.Reason != gateway.ReaderUnplugged || s.Note == "" {
 			t.Errorf("unplugged: %+v", s)
 		}
-		b.status(gateway.ReaderDown) // with more to say, once it is missing from the list
 		b.d.insert(acr122U, badge(1, 2, 3, 4))
 		b.tap("door", 1, 2, 3, 4)
 		moved := strings.Replace(omnikey, "00 00", "01 00", 1)
@@ -127,6 +124,26 @@ func TestReadersComeAndGo(t *testing.T) {
 		}
 		b.d.insert(moved, badge(4, 3, 2, 1))
 		b.tap("desk", 4, 3, 2, 1)
+	})
+}
+
+func TestReaderListedButNotAnswering(t *testing.T) {
+	inBubble(t, []string{acr122U}, func(t *testing.T, b *bench) {
+		b.d.change(func() { b.d.find(acr122U).mute = true })
+		if s := b.status(gateway.ReaderDown); !strings.Contains(s.Note, "does not answer") {
+			t.Errorf("mute: %+v", s)
+		}
+		time.Sleep(time.Minute)
+		b.quiet()
+		b.d.change(func() {
+			r := b.d.find(acr122U)
+			r.mute, r.card = false, badge(1, 2, 3, 4)
+		})
+		b.status(gateway.ReaderUp)
+		b.quiet() // it lay there
+		b.d.remove(acr122U)
+		b.d.insert(acr122U, badge(1, 2, 3, 4))
+		b.tap("door", 1, 2, 3, 4)
 	})
 }
 
@@ -332,6 +349,23 @@ func TestDaemonDiesAndReturns(t *testing.T) {
 		if s := b.status(gateway.ReaderUp); s.Reason != gateway.ReaderRecovered {
 			t.Errorf("up again: %+v", s)
 		}
+		b.quiet()
+		b.d.remove(acr122U)
+		b.d.insert(acr122U, badge(1, 2, 3, 4))
+		b.tap("door", 1, 2, 3, 4)
+	})
+}
+
+// A badge that lies on a reader may be found only some time after the daemon has started.
+func TestLyingBadgeFoundLate(t *testing.T) {
+	inBubble(t, []string{acr122U}, func(t *testing.T, b *bench) {
+		b.d.kill()
+		<-b.ended
+		b.d.restart()
+		b.run()
+		time.Sleep(500 * time.Millisecond)
+		b.d.insert(acr122U, badge(1, 2, 3, 4))
+		b.status(gateway.ReaderUp)
 		b.quiet()
 		b.d.remove(acr122U)
 		b.d.insert(acr122U, badge(1, 2, 3, 4))

@@ -80,13 +80,14 @@ func (p *presence) converse(card Card) error {
 		if err != nil {
 			return fmt.Errorf("read from the driver: %w", err)
 		}
+		tapped := isLook(message) && p.holdBack()
 		answer, err := p.respond(card, message)
 		if err != nil {
 			return err
 		}
 		// A card goes at a poll or in the middle of a command. Between the two, while the driver switches it on, it
 		// stays: the driver would not notice, and take the next card for the same one.
-		if p.gone() && (len(message) > 1 || isLook(message) && driver.polling) {
+		if p.gone() && !tapped && (len(message) > 1 || isLook(message) && driver.polling) {
 			p.missed = isLook(message)
 			return nil
 		}
@@ -108,7 +109,6 @@ func (p *presence) respond(card Card, message []byte) ([]byte, error) {
 	case len(message) > 1:
 		return card.answer(p.there, message), nil
 	case isLook(message):
-		p.holdBack()
 		return card.atr(), nil
 	case isSwitch(message):
 		return nil, nil
@@ -137,16 +137,23 @@ func isSwitch(message []byte) bool {
 	return len(message) == 1 && (message[0] == controlOff || message[0] == controlOn || message[0] == controlReset)
 }
 
-// holdBack keeps the driver waiting at its first look until the tap.
-func (p *presence) holdBack() {
+// holdBack keeps the driver waiting at its first look until the tap, and says whether this look is the one that the tap
+// is for: that is answered, however soon the card goes.
+func (p *presence) holdBack() (tapped bool) {
 	select {
 	case <-p.asked:
-		return
+		return false
 	default:
 		close(p.asked)
 	}
 	select {
 	case <-p.tapped:
 	case <-p.there.Done():
+	}
+	select {
+	case <-p.tapped:
+		return true
+	default:
+		return false
 	}
 }
