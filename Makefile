@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build check test soak fuzz bench screens clean tools go test-tools
+.PHONY: help run build check test style soak fuzz bench screens clean tools go test-tools
 
 # What the programs are built with and the demo ward runs; what the tests need besides.
 PACKAGES      := gcc libc6-dev pkg-config libpcsclite-dev pcscd vsmartcard-vpcd
@@ -14,18 +14,19 @@ FUZZTIME ?= 30s
 CRASHES  ?= 1000
 DEPTH    ?= 7
 
-# Packages whose tests start no daemon and make no namespaces: all but those of `daemons`.
-daemons := isolate.Main|vpcd.New|exec.Command
+# Packages whose tests start no program and make no namespaces.
+daemons := isolate.Main|exec.Command
 quick    = $$(for p in $$(go list -f '{{.ImportPath}}={{.Dir}}' ./...); do \
 	grep -qsE '$(daemons)' $${p\#*=}/*_test.go || echo $${p%%=*}; done)
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s $$'\t'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' Makefile
 
 run: tools ## start the demo ward and say how to use it; DEMO=script plays a day on it and checks every step
+	@echo "Building (the first time takes a minute or two) …"
 	@go build -tags demo -o bin/ $(PROGRAMS)
 ifeq ($(DEMO),script)
-	@bin/tapward sim story .demo
+	@bin/tapward sim story .demo --station 127.0.0.1:0 --pages 127.0.0.1:0
 else
 	@bin/tapward sim ward demo
 endif
@@ -33,22 +34,21 @@ endif
 build: tools ## build the programs as packages have them, without anything for demonstrations, into bin/release
 	go build -trimpath -o bin/release/ $(PROGRAMS)
 
-check: tools ## daily work: formatting, vet, and the quick tests; no daemons, under three minutes
-	@unformatted=$$(gofmt -l cmd gateway reader systemd); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
-	go vet ./...
-	go vet -tags demo ./cmd/...
+check: tools style ## daily work: formatting, vet and the quick tests; no daemons, under three minutes
 	go test -short $(quick)
 
-test: test-tools ## all tests, those on the real pcscd and mDNS included
-	@unformatted=$$(gofmt -l cmd gateway reader systemd); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
-	go vet ./...
-	go vet -tags demo ./cmd/...
-	go test -short -race $(quick)
+test: test-tools style ## all tests, those on the real pcscd and mDNS included, and most of them again under the race detector
+	go test -short -race $$(go list ./gateway/... ./reader/... ./systemd | grep -v /session)
 	go test -timeout 6m ./...
 
-soak: test-tools ## the same kinds of test for much longer: CRASHES rounds of kill -9, exploration DEPTH moves deep
-	go test -count=1 -timeout 6h ./gateway/session -run Explore -v -depth $(DEPTH) -heal-all
-	go test -count=1 -timeout 6h ./cmd/tapwardd -run Crash -v -crash.rounds $(CRASHES)
+style:
+	@unformatted=$$(gofmt -l cmd gateway reader systemd); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
+	go vet ./...
+	go vet -tags demo,screens ./cmd/... ./gateway/station
+
+soak: test-tools ## the same for much longer: CRASHES rounds of kill -9, exploration DEPTH moves deep
+	go test -count=1 -timeout 12h ./gateway/session -run TestExplore -v -depth $(DEPTH) -heal-all
+	go test -count=1 -timeout 12h ./cmd/tapwardd -run TestKilledAtAnyMoment -v -crash.rounds $(CRASHES)
 
 fuzz: tools ## run every fuzz test for FUZZTIME
 	@for p in $$(grep -rlE '^func Fuzz' --include='*_test.go' cmd gateway reader systemd | xargs -n1 dirname | sort -u); do \
@@ -57,13 +57,14 @@ fuzz: tools ## run every fuzz test for FUZZTIME
 		done; \
 	done
 
-bench: tools ## measure
+bench: test-tools ## measure: tap to unlocked against its physical parts, a shift change, 200 phones, and the parts by themselves
 	go test -run '^$$' -bench . -benchmem $$(grep -rlE '^func Benchmark' --include='*_test.go' cmd gateway reader systemd | xargs -n1 dirname | sort -u | sed 's,^,./,')
 
-screens: tools ## take pictures of the station page and of the phones' screens into bin/screens, and of the README's
+screens: tools ## take pictures of the station page and of the phones' screens into bin/screens, and that of the README
 	@.ci/packages chromium
 	@mkdir -p bin/screens
-	go test -count=1 -tags screens ./gateway/station -run Screens -screens $(CURDIR)/bin/screens -picture $(CURDIR)/docs/station.png
+	go test -count=1 -tags screens ./gateway/station -run TestScreens -screens $(CURDIR)/bin/screens -picture $(CURDIR)/docs/station.png
+	go test -count=1 -tags screens ./cmd/tapward/demo -run TestScreens -screens $(CURDIR)/bin/screens
 
 clean: ## remove what was built, and the data of demo wards
 	rm -rf bin demo .demo

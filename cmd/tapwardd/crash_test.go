@@ -18,10 +18,10 @@ var (
 	crashSeed   = flag.Uint64("crash.seed", 0, "what chance begins with; 0: anything")
 )
 
-// TestKilledAtAnyMoment kills the box, as hard as can be, at random moments while badges are tapped, phones are picked
+// TestCrashAtAnyMoment kills the box, as hard as can be, at random moments while badges are tapped, phones are picked
 // up and docked, and an operator acts. Then and after every start: the log verifies, nothing is missing of what anybody
 // outside was shown or told, and soon every phone shows the owner that the box believes in, or nobody.
-func TestKilledAtAnyMoment(t *testing.T) {
+func TestCrashAtAnyMoment(t *testing.T) {
 	rounds, seed := *crashRounds, *crashSeed
 	if rounds == 0 {
 		rounds = 50

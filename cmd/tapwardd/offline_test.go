@@ -42,6 +42,7 @@ func TestHandsOffFromTheDatabaseAlone(t *testing.T) {
 	b.await("session of "+ben.Name, held("phone-1", ben))
 	b.must(b.client.ReleasePhone(t.Context(), "phone-1"))
 	phone.await("release", func(v agent.View) bool { return v.Screen == agent.ScreenFree })
+	b.await("the phone's receipt", ready("phone-1"))
 	b.stop()
 
 	log := b.readLog()

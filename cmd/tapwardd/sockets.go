@@ -21,6 +21,10 @@ func openSockets(c Config) (s sockets, err error) {
 		if l := given[name]; len(l) > 0 {
 			return l[0]
 		}
+		if addr == "" { // Go would take any port on every address
+			err = errors.Join(err, fmt.Errorf("listen for the %s: no address is configured, and systemd gave no socket", name))
+			return nil
+		}
 		l, e := net.Listen(network, addr)
 		if e != nil {
 			err = errors.Join(err, fmt.Errorf("listen for the %s: %w", name, e))

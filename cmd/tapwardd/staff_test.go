@@ -33,7 +33,7 @@ func (b *testBox) staff(n int) []person {
 	return people
 }
 
-// ward is what a test's policy is made of.
+// wardPolicy is what a policy of these tests is made of.
 type wardPolicy struct {
 	Version uint64
 	Class   string // lines of the class "workflow"

@@ -77,12 +77,16 @@ func (b *box) startLocked(ctx context.Context) (err error) {
 	return err
 }
 
-// restart kills the daemon as a power cut would, and starts it.
+// restart kills the daemon as a power cut would, and starts it. A ward whose box does not start again ends.
 func (b *box) restart(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.process.kill()
-	return b.startLocked(ctx)
+	err := b.startLocked(ctx)
+	if err != nil {
+		b.ended <- err
+	}
+	return err
 }
 
 func (b *box) stop() error {

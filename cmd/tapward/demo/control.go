@@ -51,26 +51,38 @@ func Ask(ctx context.Context, dir string, o Order) error {
 	return nil
 }
 
-// control answers orders until ctx ends, and returns when the last is answered.
-func (w *inner) control(ctx context.Context) error {
+// listen opens the ward's socket. The folder's lock says that nobody else listens there.
+func (w *inner) listen() (net.Listener, error) {
 	path := controlSocket(w.dir)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // the folder's lock says that nobody listens
-		return fmt.Errorf("listen for orders: %w", err)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("listen for orders: %w", err)
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		return fmt.Errorf("listen for orders: %w", err)
+		return nil, fmt.Errorf("listen for orders: %w", err)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
-		return errors.Join(err, l.Close())
+		return nil, fmt.Errorf("listen for orders: %w", errors.Join(err, l.Close()))
 	}
+	return l, nil
+}
+
+// control answers orders until ctx ends, which is no error, and returns when the last is answered. It closes l.
+func (w *inner) control(ctx context.Context, l net.Listener) error {
 	defer context.AfterFunc(ctx, func() { l.Close() })()
+	defer l.Close()
 	var orders sync.WaitGroup
 	defer orders.Wait()
 	for {
 		c, err := l.Accept()
-		if err != nil {
-			return ctx.Err()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				c.Close()
+			}
+			return nil
+		case err != nil:
+			return fmt.Errorf("hear orders: %w", err)
 		}
 		orders.Go(func() { w.hear(ctx, c) })
 	}

@@ -37,12 +37,10 @@ func Inside(ctx context.Context, dir string) error {
 	}
 	err := w.start(ctx)
 	if err == nil {
-		ready.WriteString("ready\n")
-		ready.Close()
-		err = w.serve(ctx)
+		err = w.serve(ctx, ready)
 	}
-	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
-		err = nil
+	if ctx.Err() != nil {
+		err = nil // whatever was under way was cut short
 	}
 	return errors.Join(err, w.stop())
 }
@@ -115,12 +113,18 @@ func (w *inner) awaitLinks(ctx context.Context) error {
 	return err
 }
 
-// serve does what is asked over the ward's socket until ctx ends or a program ends by itself.
-func (w *inner) serve(ctx context.Context) error {
+// serve says that the ward is ready and does what is asked over its socket, until ctx ends or a program ends by itself.
+func (w *inner) serve(ctx context.Context, ready *os.File) error {
+	orders, err := w.listen()
+	if err != nil {
+		return err
+	}
+	ready.WriteString("ready\n")
+	ready.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	served := make(chan error, 1)
-	go func() { served <- w.control(ctx) }()
+	go func() { served <- w.control(ctx, orders) }()
 	select {
 	case err := <-w.ended:
 		cancel()
@@ -130,7 +134,7 @@ func (w *inner) serve(ctx context.Context) error {
 	}
 }
 
-// stop ends everything, the last started first.
+// stop ends everything: the box first, while its phones and readers are still there.
 func (w *inner) stop() error {
 	var errs []error
 	errs = append(errs, w.box.stop())

@@ -20,7 +20,7 @@ import (
 
 // until waits for a picture of the ward at the station; what says what it should show.
 func (t *tale) until(ctx context.Context, what string, asked func(*gateway.Ward) bool) (*gateway.Ward, error) {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	w, err := await(ctx, t.box, asked)
 	if err != nil {
