@@ -17,7 +17,7 @@ type Hardware struct {
 	Battery   int // per cent; -1 unknown
 	Charging  bool
 	Slot      string // the dock slot it stands in
-	PickedUp  bool   // taken from its dock or used since its session was bound
+	PickedUp  bool   // taken from its dock, used, or handed over in hand since its session was bound
 	Presented gateway.ReaderID
 	until     time.Duration // boot clock: when Presented lapses
 }
@@ -75,9 +75,9 @@ func GestureNames() []string {
 func (h Hardware) with(g Gesture, now time.Duration) (after Hardware, used bool) {
 	switch g.Do {
 	case "dock":
-		h.Slot, h.Charging, h.PickedUp = g.With, true, false
+		h.Slot, h.Charging, h.PickedUp, h.Presented = g.With, true, false, ""
 	case "undock":
-		h.Slot, h.Charging, h.PickedUp = "", false, true
+		h.Slot, h.Charging, h.PickedUp, h.Presented = "", false, true, ""
 		return h, true
 	case "pickup", "use":
 		h.PickedUp = true
@@ -91,6 +91,13 @@ func (h Hardware) with(g Gesture, now time.Duration) (after Hardware, used bool)
 		h.Charging = g.With == "yes"
 	}
 	return h, false
+}
+
+// passed is the hardware after a session was opened or cleared. A presentation serves one passage only: the next tap at
+// that reader is not about this phone. Who was handed a phone that was held to the reader has it in hand.
+func (h Hardware) passed(opened bool) Hardware {
+	h.PickedUp, h.Presented = opened && h.Presented != "", ""
+	return h
 }
 
 // lapse ends a presentation that is over.

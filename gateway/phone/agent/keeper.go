@@ -192,7 +192,7 @@ func (k *keeper) finish(err error) {
 		return
 	}
 	if said.Kind == gateway.Bound || said.Kind == gateway.Cleared {
-		k.hardware.PickedUp = false
+		k.hardware = k.hardware.passed(said.Kind == gateway.Bound)
 	}
 	k.give(*said)
 	k.hearWaiting()
