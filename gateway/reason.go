@@ -122,4 +122,19 @@ var sentences = map[Reason]string{
 	OldPolicy:        "This policy is not newer than the one in force.",
 
 	UnsignedPolicy: "Unsigned demo policy: not agreed by security and clinical leads.",
+
+	// Of gateway/audit: why a new epoch of the log was opened.
+	"log-rolled-back":   "The box's log is shorter than it once was. Call IT: its disk was set back.",
+	"log-forked":        "The box's log is not the one it once was. Call security: somebody may have changed it.",
+	"log-anchor-lost":   "The proof that the box's log is whole is missing or damaged. Call IT.",
+	"log-database-gone": "The box's log is gone and was begun anew. Call IT.",
+
+	// Of gateway/phone/link: why a phone declines a command.
+	"stale-challenge": "The phone refused a command that came too late.",
+	"fence-mismatch":  "The phone refused a command that was out of turn.",
+	"bad-grant":       "The phone refused a permit that this box did not sign.",
+	"wrong-grant":     "The phone refused a permit for another phone or session.",
+	"session-present": "The phone still has a session.",
+	"no-session":      "The phone no longer has that session.",
+	"past-limit":      "The phone's session has reached its longest life.",
 }

@@ -58,6 +58,7 @@ func refuse(reason gateway.Reason, words string, args ...any) error {
 // act carries out an operator's act, or says why not.
 func (e *Engine) act(m acted) {
 	var err error
+	first := len(e.batch.steps)
 	switch a := m.act.(type) {
 	case gateway.AddPhone:
 		err = e.addPhone(m.operator, a)
@@ -72,7 +73,10 @@ func (e *Engine) act(m acted) {
 	default:
 		err = fmt.Errorf("this box does not know the act %T", a)
 	}
-	e.batch.replies = append(e.batch.replies, reply{m.done, err})
+	for i := range e.batch.steps[first:] {
+		e.batch.steps[first+i].act = m.act
+	}
+	e.batch.replies = append(e.batch.replies, reply{m.done, m.act, err})
 }
 
 func (e *Engine) addPhone(operator string, a gateway.AddPhone) error {

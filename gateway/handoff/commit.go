@@ -18,8 +18,10 @@ import (
 type batch struct {
 	before  session.State // state and policy to go back to where nothing could be written
 	policy  policy.Snapshot
+	loaded  time.Time
 	steps   []step
 	entries []audit.Entry
+	facts   []audit.Entry // those of them that no step and no act made: they hold whether they can be written or not
 	acts    []gateway.Act
 	then    []func() // what an act changes outside the state
 	replies []reply
@@ -28,21 +30,23 @@ type batch struct {
 
 type step struct {
 	event   session.Event
+	act     gateway.Act // nil: no operator's
 	effects []session.Effect
 	after   session.State
 }
 
 type reply struct {
 	done chan<- error
+	act  gateway.Act
 	err  error
 }
 
-func (e *Engine) begin() { e.batch = batch{before: e.state, policy: e.policy} }
+func (e *Engine) begin() { e.batch = batch{before: e.state, policy: e.policy, loaded: e.loaded} }
 
 // step makes one step of the machine and takes its records into the batch.
 func (e *Engine) step(event session.Event) {
 	after, effects := session.Step(e.state, event)
-	e.batch.steps = append(e.batch.steps, step{event, effects, after})
+	e.batch.steps = append(e.batch.steps, step{event: event, effects: effects, after: after})
 	e.state = after
 	for _, eff := range effects {
 		if r, ok := eff.(*session.Record); ok {
@@ -54,6 +58,12 @@ func (e *Engine) step(event session.Event) {
 
 // write takes a record into the batch.
 func (e *Engine) write(r gateway.Record) { e.batch.entries = append(e.batch.entries, e.entry(r)) }
+
+// note takes a record into the batch that neither a step nor an act makes: of a reader, the clock, a stranger, the box.
+func (e *Engine) note(r gateway.Record) {
+	entry := e.entry(r)
+	e.batch.entries, e.batch.facts = append(e.batch.entries, entry), append(e.batch.facts, entry)
+}
 
 func (e *Engine) entry(r gateway.Record) audit.Entry {
 	now := time.Now()
@@ -129,60 +139,13 @@ func (e *Engine) contradicted(m contradicted) {
 		e.head, err = e.cfg.Journal.OpenEpoch(ctx, why, m.checkpoint, e.entry(gateway.Record{}))
 		e.batch.show = true
 	}
+	if errors.Is(err, gateway.ErrStorageFull) {
+		e.cfg.Log.Error("Cannot open a new epoch of the log: free the box's disk; the phone's next hello tries again")
+		return
+	}
 	if err != nil {
 		e.broken = fmt.Errorf("open a new epoch of the log: %w", err)
 	}
-}
-
-// maxPending bounds what is remembered while nothing can be written; the phones' receipts tell it again.
-const maxPending = 4096
-
-// withoutStore goes through the batch again for a disk on which nothing can be written: what takes access away is done
-// and written down later; what would give access is as if it had never come.
-func (e *Engine) withoutStore() {
-	b := e.batch
-	e.begin()
-	e.state, e.policy = b.before, b.policy
-	e.storage = gateway.StorageNone
-	for _, r := range b.replies {
-		e.batch.replies = append(e.batch.replies, reply{r.done, refuse(gateway.StorageExhausted, "the box's disk is full: nothing was changed")})
-	}
-	for _, s := range b.steps {
-		after, effects := session.Step(e.state, s.event)
-		if gives(effects) {
-			if tap, ok := s.event.(session.Tapped); ok {
-				e.batch.steps = append(e.batch.steps, step{effects: []session.Effect{session.Tell{Feedback: gateway.Feedback{
-					Reader: tap.Reader, Signal: gateway.Refused, Reason: gateway.StorageExhausted, Who: tap.Clinician,
-				}}}})
-			}
-			continue
-		}
-		e.state = after
-		e.batch.steps = append(e.batch.steps, step{s.event, effects, after})
-		for _, eff := range effects {
-			if r, ok := eff.(*session.Record); ok && len(e.pending)+len(e.batch.entries) < maxPending {
-				e.write(r.Record)
-			}
-		}
-	}
-	for _, s := range e.batch.steps {
-		e.trace(s)
-	}
-	e.pending = append(e.pending, e.batch.entries...)
-	e.nextLook = time.Now().Add(5 * time.Second)
-}
-
-// gives says that effects open or unlock a session, or promise to.
-func gives(effects []session.Effect) bool {
-	return slices.ContainsFunc(effects, func(eff session.Effect) bool {
-		switch eff := eff.(type) {
-		case session.Send:
-			return eff.Kind == gateway.Bind || eff.Kind == gateway.Renew
-		case *session.Record:
-			return eff.Kind == gateway.HandOffRequested || eff.Kind == gateway.CheckOutRequested
-		}
-		return false
-	})
 }
 
 // trace writes a step down where the configuration asks for it. It is a help for engineers: a failure is logged, no more.

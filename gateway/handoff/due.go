@@ -71,7 +71,7 @@ func (e *Engine) storageTurned(s gateway.Storage) {
 func (e *Engine) clockTurned(c audit.Clock) {
 	if c != e.clock {
 		e.clock = c
-		e.write(gateway.Record{Kind: gateway.ClockChanged, State: string(c)})
+		e.note(gateway.Record{Kind: gateway.ClockChanged, State: string(c)})
 		e.batch.show = true
 	}
 }
@@ -88,6 +88,6 @@ func (e *Engine) readerTurned(s reader.Status) {
 	if s.Reason != "" {
 		r.Reasons = []gateway.Reason{s.Reason}
 	}
-	e.write(r)
+	e.note(r)
 	e.batch.show = true
 }

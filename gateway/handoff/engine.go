@@ -195,7 +195,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.nextLook = e.started
 	e.begin()
 	e.step(session.Restarted{At: e.started, SameBoot: e.cfg.SameBoot})
-	e.write(gateway.Record{Kind: gateway.BoxStarted})
+	e.note(gateway.Record{Kind: gateway.BoxStarted})
 	if err := e.finish(); err != nil {
 		return err
 	}
@@ -268,6 +268,6 @@ func (e *Engine) drain() error {
 		}
 	}
 	e.begin()
-	e.write(gateway.Record{Kind: gateway.BoxStopped})
+	e.note(gateway.Record{Kind: gateway.BoxStopped})
 	return e.finish()
 }

@@ -79,7 +79,7 @@ func (e *Engine) stranger(s phone.Stranger) {
 		return
 	}
 	e.refused[key] = now
-	e.write(gateway.Record{
+	e.note(gateway.Record{
 		Kind: gateway.PhoneRefused, At: s.At, Phone: s.Phone, State: "refused",
 		Words: s.Why + " (key " + s.Key.String() + " at " + s.Address + ")",
 	})

@@ -22,9 +22,12 @@ func (e *Engine) tap(t gateway.Tap) {
 
 	place, placed := e.policy.Place(t.Reader)
 	over, armed := e.disarm(t.Reader, now)
+	if p, ok := e.state.Phone(over); !ok || p.Phase == session.Free { // returned or removed since: an ordinary tap
+		armed = false
+	}
 	ask := policy.Request{Clinician: who, Known: known, Assurance: t.Assurance, Reader: t.Reader, Ward: e.cfg.Ward, At: now}
 	presented := e.registry.Presented(place)
-	ask.Action = e.wants(who.ID, presented, armed)
+	ask.Action = e.wants(who.ID, presented, armed, now)
 	decision := e.policy.Decide(ask)
 	decided := time.Now()
 
@@ -45,7 +48,7 @@ func (e *Engine) tap(t gateway.Tap) {
 	case !placed:
 		deny(gateway.UnknownReader)
 		return
-	case ask.Action != policy.CheckIn && e.storage != gateway.StorageOK:
+	case e.storage != gateway.StorageOK && e.opens(who.ID):
 		deny(gateway.StorageLow)
 		return
 	}
@@ -67,10 +70,18 @@ func (e *Engine) tap(t gateway.Tap) {
 	e.step(tapped)
 }
 
-// wants is what the tap asks for, as the policy distinguishes it.
-func (e *Engine) wants(who gateway.ClinicianID, presented gateway.PhoneID, armed bool) policy.Action {
+// opens says that a permitted tap of this person opens a new session: they hold none, or one past its limit.
+func (e *Engine) opens(who gateway.ClinicianID) bool {
+	held, ok := e.state.Held(who)
+	return !ok || held.Over
+}
+
+// wants is what the tap asks for, as the policy distinguishes it. The own phone is returned where it is presented, unless
+// this tap unlocks it or opens it anew.
+func (e *Engine) wants(who gateway.ClinicianID, presented gateway.PhoneID, armed bool, now time.Time) policy.Action {
 	if held, ok := e.state.Held(who); ok {
-		if held.ID == presented {
+		returns := !held.Due.Return.IsZero() && !now.After(held.Due.Return)
+		if held.ID == presented && (returns || !held.Locked && !held.Over) {
 			return policy.CheckIn
 		}
 		return policy.CheckOut

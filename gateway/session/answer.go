@@ -53,18 +53,22 @@ func (p *Phone) obeyed() {
 
 func (t *turn) renewed(p *Phone, r gateway.Receipt) {
 	p.obeyed()
-	if r.Truth.Locked {
-		t.adoptLock(p, true)
-	} else {
-		p.Locked = false
-		t.lease(p)
-	}
-	if p.Locked || p.By == "" {
-		t.record(gateway.SessionRenewed, p).Receipt = r.Signed
+	if !r.Truth.Locked && (p.Locked || p.By != "") {
+		t.unlocked(p, r.Signed)
 		return
 	}
-	p.Reason = gateway.Resumed
-	t.record(gateway.SessionResumed, p, gateway.Resumed).Receipt = r.Signed
+	t.adoptLock(p, r.Truth.Locked)
+	if !p.Locked {
+		t.lease(p)
+	}
+	t.record(gateway.SessionRenewed, p).Receipt = r.Signed
+}
+
+// unlocked is the phone's word that the session is open again. Whoever tapped for it, if they still wait, is told.
+func (t *turn) unlocked(p *Phone, receipt string) {
+	p.Locked, p.Reason = false, gateway.Resumed
+	t.lease(p)
+	t.record(gateway.SessionResumed, p, gateway.Resumed).Receipt = receipt
 	t.tell(gateway.Feedback{Reader: p.By, Signal: gateway.Granted, Reason: gateway.Resumed, Phone: p.ID, Who: p.Owner})
 	p.By = ""
 }

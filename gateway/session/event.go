@@ -87,6 +87,9 @@ type Ordered struct {
 	Operator string
 }
 
+// Exhausted says that nothing can be written any more: whoever waits is refused, for nothing is given without a record.
+type Exhausted struct{ At time.Time }
+
 // Added is a phone that was paired; Removed one that was forgotten.
 type Added struct {
 	At    time.Time
@@ -116,6 +119,7 @@ func (Docked) event()    {}
 func (Deadline) event()  {}
 func (Barred) event()    {}
 func (Ordered) event()   {}
+func (Exhausted) event() {}
 func (Added) event()     {}
 func (Removed) event()   {}
 func (Restarted) event() {}

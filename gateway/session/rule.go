@@ -39,6 +39,21 @@ func (t *turn) ordered(id gateway.PhoneID, operator string) {
 	p.For = next
 }
 
+// exhausted refuses whoever waits, and takes back the binds that are under way.
+func (t *turn) exhausted() {
+	for i := range t.Phones {
+		p := &t.Phones[i]
+		if p.For == nil {
+			continue
+		}
+		t.fail(p.For, gateway.StorageExhausted)
+		p.For = nil
+		if p.Phase == Binding {
+			t.end(p, gateway.StorageExhausted)
+		}
+	}
+}
+
 // added makes a phone known. It is free when its first hello has said so.
 func (t *turn) added(id gateway.PhoneID) {
 	i, ok := slices.BinarySearchFunc(t.Phones, id, func(p Phone, id gateway.PhoneID) int { return cmpID(p.ID, id) })
@@ -68,8 +83,13 @@ func (t *turn) restarted(sameBoot bool) {
 		switch p.Phase {
 		case Binding:
 			t.record(gateway.BindFailed, p, gateway.BoxRestarted)
+			t.lost(p)
 			t.release(p, gateway.BoxRestarted, nil)
 		case Releasing:
+			if p.Reason == gateway.HandOff || p.Reason == gateway.TakenOver || p.Reason == gateway.LimitReached {
+				t.lost(p)
+				p.Reason = gateway.BoxRestarted
+			}
 			p.Due = Due{Answer: t.at.Add(p.releaseWait())}
 		case Bound:
 			p.Due = t.resumed(p, sameBoot)
@@ -77,6 +97,14 @@ func (t *turn) restarted(sameBoot bool) {
 			p.Due = Due{}
 		}
 	}
+}
+
+// lost ends the custody of somebody of whom only the request's record still knows who it was.
+func (t *turn) lost(p *Phone) {
+	t.note(gateway.Record{
+		Kind: gateway.CustodyFailed, At: t.at, Phone: p.ID, Fence: p.Fence, Custody: p.Custody, Policy: p.Grant.Policy,
+		Reasons: []gateway.Reason{gateway.BoxRestarted},
+	})
 }
 
 // resumed is a session's deadlines after a restart. On the same boot they stand; after another, nobody knows how long

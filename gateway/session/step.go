@@ -45,6 +45,9 @@ func Step(s State, e Event) (State, []Effect) {
 	case Ordered:
 		t.at = e.At
 		t.ordered(e.Phone, e.Operator)
+	case Exhausted:
+		t.at = e.At
+		t.exhausted()
 	case Added:
 		t.at = e.At
 		t.added(e.Phone)

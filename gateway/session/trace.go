@@ -19,8 +19,8 @@ type Trace struct {
 var events = func() map[string]reflect.Type {
 	all := map[string]reflect.Type{}
 	for _, e := range []Event{
-		Tapped{}, Denied{}, Answered{}, Seen{}, Gone{}, PickedUp{}, Docked{}, Deadline{}, Barred{}, Ordered{}, Added{},
-		Removed{}, Restarted{},
+		Tapped{}, Denied{}, Answered{}, Seen{}, Gone{}, PickedUp{}, Docked{}, Deadline{}, Barred{}, Ordered{}, Exhausted{},
+		Added{}, Removed{}, Restarted{},
 	} {
 		all[name(e)] = reflect.TypeOf(e)
 	}

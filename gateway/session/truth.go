@@ -100,8 +100,7 @@ func (t *turn) adoptLock(p *Phone, locked bool) {
 	case locked && !p.Locked:
 		t.lock(p, gateway.PhoneLocked, "")
 	case !locked && p.Locked:
-		p.Locked = false
-		t.lease(p)
+		t.unlocked(p, "")
 	}
 }
 
@@ -118,8 +117,12 @@ func (t *turn) gone(id gateway.PhoneID) {
 		return
 	}
 	p.Linked = false
-	if p.Phase == Binding {
+	switch p.Phase {
+	case Binding:
 		t.bindFailed(p, gateway.PhoneGone, "")
+	case Bound: // whoever tapped to resume walks on; what became of it, the next hello tells
+		t.tell(gateway.Feedback{Reader: p.By, Signal: gateway.Refused, Reason: gateway.PhoneGone, Phone: p.ID, Who: p.Owner})
+		p.By = ""
 	}
 }
 

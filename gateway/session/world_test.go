@@ -95,6 +95,7 @@ func (w *world) moves(flights int, otherBoxes bool) []move {
 		add(fmt.Sprintf("tap %s takes over %s", who, labels[i]), func(w *world) Event { return over.at(w.now) })
 	}
 	add("bar ben", func(w *world) Event { return Barred{At: w.now, Clinicians: people[1:]} })
+	add("nothing can be written", func(w *world) Event { return Exhausted{At: w.now} })
 	add("restart", func(w *world) Event { return Restarted{At: w.now, SameBoot: true} })
 	for i, id := range labels {
 		p, h := w.box.Phones[i], w.phones[i]
