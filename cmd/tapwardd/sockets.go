@@ -56,6 +56,9 @@ func removeStale(path string) error {
 		c.Close()
 		return fmt.Errorf("listen for the api: another tapwardd answers at %s", path)
 	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
+		return fmt.Errorf("listen for the api: %s is there and is no socket; move it away", path)
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("listen for the api: %w", err)
 	}

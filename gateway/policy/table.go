@@ -65,11 +65,6 @@ func (t *table) missing(key, remedy string) {
 	}
 }
 
-func (t *table) text(key string) string {
-	s, _ := read[string](t, key, `text, like "…"`)
-	return s
-}
-
 func (t *table) flag(key string) bool {
 	b, _ := read[bool](t, key, "true or false")
 	return b
