@@ -48,7 +48,8 @@ style:
 
 soak: test-tools ## the same for much longer: CRASHES rounds of kill -9, exploration DEPTH moves deep
 	go test -count=1 -timeout 12h ./gateway/session -run TestExplore -v -depth $(DEPTH) -heal-all
-	go test -count=1 -timeout 12h ./cmd/tapwardd -run TestKilledAtAnyMoment -v -crash.rounds $(CRASHES)
+	@go test -list '^TestCrashAtAnyMoment$$' ./cmd/tapwardd | grep -q '^Test' || { echo 'make soak: there is no such test'; exit 1; }
+	go test -count=1 -timeout 12h ./cmd/tapwardd -run '^TestCrashAtAnyMoment$$' -v -crash.rounds $(CRASHES)
 
 fuzz: tools ## run every fuzz test for FUZZTIME
 	@for p in $$(grep -rlE '^func Fuzz' --include='*_test.go' cmd gateway reader systemd | xargs -n1 dirname | sort -u); do \
