@@ -7,7 +7,7 @@ import (
 )
 
 // Event is what the world can tell a ward. Every event is handled in every phase.
-type Event interface{ event() }
+type Event interface{ when() time.Time }
 
 // Tapped is a tap that policy has permitted.
 type Tapped struct {
@@ -109,20 +109,20 @@ type Restarted struct {
 	SameBoot bool
 }
 
-func (Tapped) event()    {}
-func (Denied) event()    {}
-func (Answered) event()  {}
-func (Seen) event()      {}
-func (Gone) event()      {}
-func (PickedUp) event()  {}
-func (Docked) event()    {}
-func (Deadline) event()  {}
-func (Barred) event()    {}
-func (Ordered) event()   {}
-func (Exhausted) event() {}
-func (Added) event()     {}
-func (Removed) event()   {}
-func (Restarted) event() {}
+func (e Tapped) when() time.Time    { return e.At }
+func (e Denied) when() time.Time    { return e.At }
+func (e Answered) when() time.Time  { return e.At }
+func (e Seen) when() time.Time      { return e.At }
+func (e Gone) when() time.Time      { return e.At }
+func (e PickedUp) when() time.Time  { return e.At }
+func (e Docked) when() time.Time    { return e.At }
+func (e Deadline) when() time.Time  { return e.At }
+func (e Barred) when() time.Time    { return e.At }
+func (e Ordered) when() time.Time   { return e.At }
+func (e Exhausted) when() time.Time { return e.At }
+func (e Added) when() time.Time     { return e.At }
+func (e Removed) when() time.Time   { return e.At }
+func (e Restarted) when() time.Time { return e.At }
 
 // Effect is what must be done about an event: Record before anything else, in the same commit as the state.
 type Effect interface{ effect() }

@@ -179,7 +179,7 @@ func TestNoEventIsForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	var declared, listed []string
-	for _, m := range regexp.MustCompile(`func \((\w+)\) event\(\)`).FindAllStringSubmatch(string(source), -1) {
+	for _, m := range regexp.MustCompile(`func \(e (\w+)\) +when\(\)`).FindAllStringSubmatch(string(source), -1) {
 		declared = append(declared, m[1])
 	}
 	for _, e := range everyEvent(labels[0]) {

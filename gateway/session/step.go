@@ -12,50 +12,36 @@ import (
 // Step decides one event. It returns the next state and what must be done, in order; s itself is not changed. Records
 // belong into the same commit as the new state, and the other effects are performed only after it.
 func Step(s State, e Event) (State, []Effect) {
-	t := turn{State: s}
+	t := turn{State: s, at: e.when()}
 	t.Phones = slices.Clone(s.Phones)
 	switch e := e.(type) {
 	case Tapped:
-		t.at = e.At
 		t.tapped(e)
 	case Denied:
-		t.at = e.At
 		t.denied(e)
 	case Answered:
-		t.at = e.At
 		t.answered(e.Receipt)
 	case Seen:
-		t.at = e.At
 		t.seen(e.Phone, e.Truth)
 	case Gone:
-		t.at = e.At
 		t.gone(e.Phone)
 	case PickedUp:
-		t.at = e.At
 		t.pickedUp(e.Phone)
 	case Docked:
-		t.at = e.At
 		t.docked(e.Phone)
 	case Deadline:
-		t.at = e.At
 		t.deadline(e.Phone, e.Timer)
 	case Barred:
-		t.at = e.At
 		t.barred(e.Clinicians)
 	case Ordered:
-		t.at = e.At
 		t.ordered(e.Phone, e.Operator)
 	case Exhausted:
-		t.at = e.At
 		t.exhausted()
 	case Added:
-		t.at = e.At
 		t.added(e.Phone)
 	case Removed:
-		t.at = e.At
 		t.removed(e.Phone)
 	case Restarted:
-		t.at = e.At
 		t.restarted(e.SameBoot)
 	default:
 		panic(fmt.Sprintf("session: unknown event %T", e))
