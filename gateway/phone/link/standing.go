@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"syscall"
 	"time"
 
 	"tapward/gateway"
@@ -160,12 +161,13 @@ func (s *standing) exchange() error {
 	}
 }
 
-// why prefers the reason that the link was cut for over the error that the cut made.
+// why prefers the reason that the link was cut for over the error that the cut made. A phone that closes while we write
+// is learnt of by a reset instead of the end of its messages.
 func (s *standing) why(err error) error {
 	if cause := context.Cause(s.ctx); cause != nil {
 		return cause
 	}
-	if errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 		return &ended{"closed by the phone"}
 	}
 	return err
