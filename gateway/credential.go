@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -46,6 +47,16 @@ func (c Credential) Equal(d Credential) bool {
 
 // BadgeKey keys the hash of badge numbers. It lives outside the database; destroying it forgets the site's badges.
 type BadgeKey [32]byte
+
+// ParseBadgeKey reads the form in which the key is kept: base64.
+func ParseBadgeKey(text []byte) (key BadgeKey, err error) {
+	raw, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(text)))
+	if err != nil || len(raw) != len(key) {
+		return key, fmt.Errorf("it must be %d bytes in base64", len(key)) // never the decoder's words about a key
+	}
+	copy(key[:], raw)
+	return key, nil
+}
 
 const redacted = "redacted"
 

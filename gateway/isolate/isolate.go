@@ -1,5 +1,5 @@
-// Package isolate runs a test binary in network and mount namespaces of its own, so that its daemons, its multicast and
-// its fixed ports meet nobody else's. Only tests import it.
+// Package isolate runs a program in network and mount namespaces of its own, so that its daemons, its multicast and its
+// fixed ports meet nobody else's. Only tests and the demo ward import it.
 package isolate
 
 import (
@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
-	"testing"
 
 	"github.com/vishvananda/netlink"
 )
@@ -17,7 +16,7 @@ const marker = "TAPWARD_ISOLATED"
 
 // Main is a TestMain: it runs m inside fresh namespaces, with loopback up and mounts private, and exits with its result.
 // It needs root, or a kernel that lets users make namespaces (Debian's does), and fails where it has neither.
-func Main(m *testing.M) {
+func Main(m interface{ Run() int }) {
 	if os.Getenv(marker) == "" {
 		os.Exit(again())
 	}
