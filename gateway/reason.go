@@ -26,6 +26,8 @@ const (
 
 	// About phones.
 	NoPhoneFree     Reason = "no-phone-free"
+	OtherPhone      Reason = "other-phone"
+	PhoneUnfit      Reason = "phone-unfit"
 	HoldsPhone      Reason = "holds-phone"
 	PhoneComing     Reason = "phone-coming"
 	PhoneBusy       Reason = "phone-busy"
@@ -36,6 +38,8 @@ const (
 	PhoneNotCleared Reason = "phone-not-cleared"
 	ForeignSession  Reason = "foreign-session"
 	FenceWentBack   Reason = "fence-went-back"
+	FenceSpent      Reason = "fence-spent"
+	NewlyPaired     Reason = "newly-paired"
 
 	// Why a session opened, locked or ended.
 	CheckOut      Reason = "check-out"
@@ -60,12 +64,15 @@ const (
 	ReaderUnplugged  Reason = "reader-unplugged"
 	ReaderRecovered  Reason = "reader-recovered"
 	ReaderSlow       Reason = "reader-slow"
+	ReaderFailing    Reason = "reader-failing"
+	ReaderTaken      Reason = "reader-taken"
 	ReaderGarbled    Reason = "reader-garbled"
 	StorageExhausted Reason = "storage-exhausted"
 	UnsignedPolicy   Reason = "unsigned-demo-policy"
 
 	// Why an operator's act was refused.
 	Incomplete   Reason = "incomplete"
+	BadPolicy    Reason = "bad-policy"
 	UnknownPhone Reason = "unknown-phone"
 	OldPolicy    Reason = "old-policy"
 )
@@ -83,6 +90,8 @@ var sentences = map[Reason]string{
 	StorageLow:     "The box's disk is nearly full: no new check-outs. Returns still work. Call IT.",
 
 	NoPhoneFree:     "No phone is free.",
+	OtherPhone:      "The phone at this reader is not ready. Take the one that is named.",
+	PhoneUnfit:      "The phone at this reader is not ready, and no other is free.",
 	HoldsPhone:      "You already hold this phone.",
 	PhoneComing:     "Your phone is being prepared.",
 	PhoneBusy:       "This phone is changing hands. Please wait a moment.",
@@ -93,6 +102,8 @@ var sentences = map[Reason]string{
 	PhoneNotCleared: "The phone could not be cleared and was taken out of use.",
 	ForeignSession:  "The phone is in use on another ward.",
 	FenceWentBack:   "The phone's command counter went back. Have it checked.",
+	FenceSpent:      "The phone's command counter is at its end. Have it checked.",
+	NewlyPaired:     "Newly paired: nobody gets it until it has shown that it is clear.",
 
 	CheckOut:      "Checked out.",
 	HandOff:       "Handed over.",
@@ -115,19 +126,41 @@ var sentences = map[Reason]string{
 	ReaderUnplugged:  "The reader is unplugged or its driver has stopped.",
 	ReaderRecovered:  "The reader is back.",
 	ReaderSlow:       "The reader answers too slowly.",
+	ReaderFailing:    "The reader is there but fails to read. Unplug it and plug it in again.",
+	ReaderTaken:      "Another program on the box keeps the reader to itself. Call IT.",
 	ReaderGarbled:    "The reader sends what cannot be read. Have its cable and settings checked.",
 	StorageExhausted: "The box's disk is full.",
 	Incomplete:       "Something that is needed was not given.",
+	BadPolicy:        "The policy document has mistakes.",
 	UnknownPhone:     "No phone of that name is paired with this box.",
 	OldPolicy:        "This policy is not newer than the one in force.",
 
 	UnsignedPolicy: "Unsigned demo policy: not agreed by security and clinical leads.",
 
 	// Of gateway/audit: why a new epoch of the log was opened.
-	"log-rolled-back":   "The box's log is shorter than it once was. Call IT: its disk was set back.",
-	"log-forked":        "The box's log is not the one it once was. Call security: somebody may have changed it.",
-	"log-anchor-lost":   "The proof that the box's log is whole is missing or damaged. Call IT.",
-	"log-database-gone": "The box's log is gone and was begun anew. Call IT.",
+	"log-rolled-back":    "The box's log is shorter than it once was. Call IT: its disk was set back.",
+	"log-forked":         "The box's log is not the one it once was. Call security: somebody may have changed it.",
+	"enrol-malformed":    "The hub could not read what this box sent. Call IT.",
+	"enrol-too-many":     "Asked too often. The box asks again by itself later.",
+	"enrol-wrong-site":   "This hub is of another site. Check the box's configuration.",
+	"enrol-not-expected": "The hub expects no box of this name. Ask whoever announced the boxes.",
+	"enrol-wrong-ward":   "The hub expects this box on another ward. Check its configuration.",
+	"enrol-bad-keys":     "The keys shown are not those that were announced. The claim has ended.",
+	"enrol-key-in-use":   "Another box already has this key. Was a disk copied? Call IT.",
+	"enrol-no-claim":     "This claim is unknown or its time is over. The box begins anew.",
+	"enrol-declined":     "A person at the hub declined this box.",
+	"enrol-code-differs": "The codes differ: somebody may stand between box and hub.",
+	"enrol-bad-token":    "The one-time token is spent or of another box.",
+	"enrol-bad-request":  "The certificate request is of another key or name.",
+	"enrol-bad-identity": "The certificate is none of this hub's boxes.",
+	"enrol-expired":      "The certificate has expired. The box renews it by itself.",
+	"enrol-revoked":      "The hospital has revoked this box. Call IT.",
+	"enrol-not-listed":   "This box is no longer on the hub's list. Call IT.",
+	"log-anchor-lost":    "The proof that the box's log is whole is missing or damaged. Call IT.",
+	"log-database-gone":  "The box's log is gone and was begun anew. Call IT.",
+	// What the hospital finds wrong with the log as it came.
+	"log-gapped":    "Records of the box's log have not come to the hospital. Call IT.",
+	"log-malformed": "The hospital cannot read the box's log as it came. Call security: somebody may have changed it.",
 
 	// Of gateway/phone/link: why a phone declines a command.
 	"stale-challenge": "The phone refused a command that came too late.",

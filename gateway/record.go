@@ -28,15 +28,16 @@ const (
 	PhoneRefused      RecordKind = "phone.refused"      // wrong key, wrong message: the link was closed
 
 	// The box, its readers and its operators.
-	BoxStarted     RecordKind = "box.started"
-	BoxStopped     RecordKind = "box.stopped"
-	ReaderChanged  RecordKind = "reader.changed"
-	PolicyLoaded   RecordKind = "policy.loaded"
-	PhoneAdded     RecordKind = "phone.added"
-	PhoneRemoved   RecordKind = "phone.removed"
-	OperatorActed  RecordKind = "operator.acted" // any other operator act
-	StorageChanged RecordKind = "storage.changed"
-	ClockChanged   RecordKind = "clock.changed"
+	BoxStarted      RecordKind = "box.started"
+	BoxStopped      RecordKind = "box.stopped"
+	ReaderChanged   RecordKind = "reader.changed"
+	PolicyLoaded    RecordKind = "policy.loaded"
+	PhoneAdded      RecordKind = "phone.added"
+	PhoneRemoved    RecordKind = "phone.removed"
+	OperatorActed   RecordKind = "operator.acted"   // any other operator act, and how it ended
+	OperatorRefused RecordKind = "operator.refused" // an operator's act that changed nothing; the reason and the words say why
+	StorageChanged  RecordKind = "storage.changed"
+	ClockChanged    RecordKind = "clock.changed"
 )
 
 // Record is one thing that happened, before it is made a leaf of the audit log. Clinician, Previous, Operator, Words
@@ -53,7 +54,7 @@ type Record struct {
 	Reasons   []Reason
 	Assurance Assurance
 	Policy    Digest
-	State     string // ReaderChanged, StorageChanged, ClockChanged: the new state in one word
+	State     string // one word: the new state of a reader, the storage or the clock; what an operator did or asked for
 	Durations Durations
 
 	Clinician ClinicianID

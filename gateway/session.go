@@ -12,6 +12,9 @@ import (
 // every command names the value it expects and the next, so a late or repeated one cannot be obeyed.
 type Fence uint64
 
+// LastFence is the end of the counter. No command leads past it, so a phone that says it stands there is not believed.
+const LastFence = ^Fence(0)
+
 // BoxID names a ward box at its site.
 type BoxID string
 

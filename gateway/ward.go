@@ -16,10 +16,11 @@ type Ward struct {
 	Armed   *WardArmed    `json:"armed,omitempty"`
 	Policy  WardPolicy    `json:"policy"`
 	Log     WardLog       `json:"log"`
-	Clock   string        `json:"clock"`  // "synchronised", "not-synchronised", "unknown"
-	Uplink  string        `json:"uplink"` // "none configured" until the box has one
+	Clock   string        `json:"clock"` // "synchronised", "not-synchronised", "unknown"
 	Storage Storage       `json:"storage"`
 	Up      time.Duration `json:"up"`
+
+	Uplink
 }
 
 // WardPhone is a paired phone as the station shows it.

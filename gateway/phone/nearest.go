@@ -14,14 +14,17 @@ const LowBattery = 20
 
 const unknownBattery = -1
 
-// Nearest lists the phones to offer to somebody who taps at place, best first: linked, healthy, not picked up, and free
-// as the caller says. The phone that is presented there comes first, whichever pool it is of; then this place's pool,
-// by charge, the least recently used first on a tie, then by id. Phones below LowBattery come last, presented or not.
+// Nearest lists the phones to offer to somebody who taps at place, best first: linked, healthy, free as the caller says,
+// and not picked up by somebody else. The phone that is presented there comes first, whichever pool it is of and although
+// it may be in hand; then this place's pool, by charge, the least recently used first on a tie, then by id. Phones below
+// LowBattery come last, presented or not.
 func (r Registry) Nearest(place gateway.Place, free func(gateway.PhoneID) bool) []gateway.PhoneID {
 	here := r.Presented(place)
 	var offered []*paired
 	for _, p := range r.phones {
-		if (p.Phone.ID == here || p.Phone.Pool == place.Pool) && p.ready() && free(p.Phone.ID) {
+		presented := p.Phone.ID == here
+		near := presented || p.Phone.Pool == place.Pool && !p.Status.PickedUp
+		if near && p.Linked && p.Status.Healthy && free(p.Phone.ID) {
 			offered = append(offered, p)
 		}
 	}
@@ -68,8 +71,6 @@ func (r Registry) newest(claims func(*paired) (made bool, since time.Time)) (id 
 	}
 	return id
 }
-
-func (p *paired) ready() bool { return p.Linked && p.Status.Healthy && !p.Status.PickedUp }
 
 func (p *paired) low() bool {
 	return p.Status.Battery != unknownBattery && p.Status.Battery < LowBattery

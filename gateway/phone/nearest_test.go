@@ -151,7 +151,7 @@ func dumb(r Registry, ids []gateway.PhoneID, place gateway.Place, free func(gate
 		var best Here
 		for _, id := range ids {
 			h, known := r.Phone(id)
-			if !known || !h.Linked || !h.Status.Healthy || h.Status.PickedUp || !free(id) || slices.Contains(picked, id) {
+			if !known || !h.Linked || !h.Status.Healthy || h.Status.PickedUp && id != presented || !free(id) || slices.Contains(picked, id) {
 				continue
 			}
 			if h.Phone.Pool != place.Pool && id != presented {

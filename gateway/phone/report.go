@@ -23,6 +23,7 @@ type Linked struct {
 	At    time.Time
 	Phone gateway.PhoneID
 	Truth gateway.Truth
+	Held  string // the grant that Truth names, as its box signed it; empty without one. The signature is not verified yet
 }
 
 // Unlinked is the end of a phone's link; Why is for the log.
@@ -47,6 +48,7 @@ type Status struct {
 	Healthy   bool
 	Slot      string           // the dock slot it stands in; empty: undocked
 	PickedUp  bool             // undocked or used since its session was bound
+	Left      bool             // it stood outside a dock at some time in its session: now in a slot, it came back
 	Presented gateway.ReaderID // the reader it is being presented to right now, if any
 	Locked    bool
 }

@@ -13,7 +13,7 @@ func (t *turn) answered(r gateway.Receipt) {
 		t.lockedItself(p, r)
 		return
 	}
-	if p.Await == gateway.NoCommand || r.Next != p.Next {
+	if p.Await == gateway.NoCommand || r.Next != p.Next || r.Truth.Fence == gateway.LastFence {
 		return
 	}
 	switch r.Kind {

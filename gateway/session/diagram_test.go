@@ -66,12 +66,12 @@ Generated from ` + "`session.Step`" + ` by ` + "`go test ./gateway/session -run 
 | binding | a bind went out and its receipt is awaited; the phone may already show its owner |
 | bound | the phone has confirmed its owner under its signature |
 | releasing | a release is out or waits for the link; the phone may still show the owner |
-| quarantined | the phone is not proven clear; nobody gets it |
+| quarantined | the phone is not proven clear, or was just paired and has yet to prove it; nobody gets it |
 | foreign | the phone shows another box's session; only that box, or its absence in a later hello, ends it |
 
 ## Diagram
 
-` + "```mermaid\nstateDiagram-v2\n    [*] --> free: Added\n")
+` + "```mermaid\nstateDiagram-v2\n    [*] --> quarantined: Added\n")
 	lines := map[[2]Phase][]string{}
 	for _, e := range ordered {
 		if e.from != e.to {
@@ -105,7 +105,7 @@ Generated from ` + "`session.Step`" + ` by ` + "`go test ./gateway/session -run 
 // walk explores and notes each phone's way with the records that name it.
 func walk(t *testing.T, depth int, story []string, edges map[edge]map[gateway.RecordKind]bool) {
 	first := told(t, linked(newWorld()), 2, true, story)
-	seen := map[string]bool{}
+	seen := map[fingerprint]bool{}
 	layer := []world{first}
 	for range depth {
 		var next []world

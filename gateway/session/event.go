@@ -20,7 +20,7 @@ type Tapped struct {
 	Policy     gateway.Digest
 	Presented  gateway.PhoneID   // the phone in this reader's slot or presented to it, if any
 	TakeOver   gateway.PhoneID   // the phone chosen at the station for this tap, if any
-	Candidates []gateway.PhoneID // free phones by the registry's rule, best first
+	Candidates []gateway.PhoneID // free phones by the registry's rule, best first; the presented one only if it is fit
 	Durations  gateway.Durations
 }
 
@@ -55,13 +55,14 @@ type Gone struct {
 	Phone gateway.PhoneID
 }
 
-// PickedUp is a phone's word that it left its dock or was used for the first time.
+// PickedUp is a phone's word that its session is in use: it left its dock, was used in it, or was handed over in hand.
 type PickedUp struct {
 	At    time.Time
 	Phone gateway.PhoneID
 }
 
-// Docked is a phone's word that it was put into a dock.
+// Docked is a phone's word that it came into a dock after it had stood outside one in its session. A phone that is used
+// in its dock never says so.
 type Docked struct {
 	At    time.Time
 	Phone gateway.PhoneID
@@ -90,7 +91,8 @@ type Ordered struct {
 // Exhausted says that nothing can be written any more: whoever waits is refused, for nothing is given without a record.
 type Exhausted struct{ At time.Time }
 
-// Added is a phone that was paired; Removed one that was forgotten.
+// Added is a phone that was paired; Removed one that was forgotten. A phone whose key is another is both: what was known
+// about the former one is not true of it.
 type Added struct {
 	At    time.Time
 	Phone gateway.PhoneID

@@ -61,7 +61,7 @@ type node struct {
 
 func explore(t *testing.T, depth, flights int, otherBoxes bool, story []string) {
 	first := told(t, linked(newWorld()), flights, otherBoxes, story)
-	seen := map[string]bool{first.key(): true}
+	seen := map[fingerprint]bool{first.key(): true}
 	layer := []*node{{world: first}}
 	steps, healed := 0, 0
 	for range depth {

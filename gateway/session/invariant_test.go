@@ -111,6 +111,14 @@ func (w *world) account(r gateway.Record) error {
 			return fmt.Errorf("%s was opened for %q, but shows %q", r.Phone, r.Clinician, w.phones[i].grant.Clinician)
 		}
 		w.opened[i] = true
+		if slices.Contains(w.failed, r.Custody) {
+			return fmt.Errorf("custody %d failed and was opened on %s", r.Custody, r.Phone)
+		}
+	case gateway.CustodyFailed:
+		if slices.Contains(w.failed, r.Custody) {
+			return fmt.Errorf("custody %d failed twice", r.Custody)
+		}
+		w.failed = append(slices.Clip(w.failed), r.Custody) // worlds share what went before
 	case gateway.SessionCleared, gateway.ClearFailure, gateway.PhoneForeign:
 		if r.Kind != gateway.PhoneForeign && w.phones[i].digest == r.Grant && !r.Grant.IsZero() {
 			return fmt.Errorf("%s was recorded as %s, but still shows the session", r.Phone, r.Kind)

@@ -109,11 +109,12 @@ const retry = 30 * time.Second
 // not answer is asked again until it does; one that said it could not clear waits for an operator.
 func (t *turn) quarantine(p *Phone, reason gateway.Reason) {
 	req, by := p.For, p.By
-	p.Phase, p.Reason, p.For, p.By, p.Due = Quarantined, reason, nil, "", Due{}
+	p.Phase, p.Reason, p.By, p.Due = Quarantined, reason, "", Due{}
 	if reason != gateway.PhoneNotCleared {
 		p.Due.Answer = t.at.Add(retry)
 	}
 	t.record(gateway.PhoneQuarantined, p, reason)
+	p.leave()
 	t.tell(gateway.Feedback{Reader: by, Signal: gateway.Fault, Reason: reason, Phone: p.ID, Who: p.Owner})
 	t.offer(req, reason)
 }
@@ -143,6 +144,10 @@ func (t *turn) offer(req *Request, reason gateway.Reason) {
 	next.Candidates = req.Candidates[i+1:]
 	t.bind(t.phone(req.Candidates[i]), &next)
 }
+
+// leave takes the one who waits away from p: what goes on there is of its own session's custody again. So a phone that is
+// being cleared has another custody than its session's exactly while somebody waits for it.
+func (p *Phone) leave() { p.For, p.Custody = nil, p.Grant.Custody }
 
 // fail ends a custody without a phone.
 func (t *turn) fail(req *Request, reason gateway.Reason) {

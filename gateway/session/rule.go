@@ -16,7 +16,7 @@ func (t *turn) barred(who []gateway.ClinicianID) {
 		p := &t.Phones[i]
 		if p.For != nil && slices.Contains(who, p.For.Clinician) {
 			t.fail(p.For, gateway.Barred)
-			p.For = nil
+			p.leave()
 		}
 		if (p.Phase == Bound || p.Phase == Binding) && slices.Contains(who, p.Owner) {
 			t.end(p, gateway.Barred)
@@ -32,7 +32,7 @@ func (t *turn) ordered(id gateway.PhoneID, operator string) {
 	}
 	if req := p.For; req != nil && p.Phase == Binding {
 		t.fail(req, gateway.ByOperator)
-		p.For = nil
+		p.leave()
 	}
 	next := p.For
 	t.end(p, gateway.ByOperator).Operator = operator
@@ -47,18 +47,19 @@ func (t *turn) exhausted() {
 			continue
 		}
 		t.fail(p.For, gateway.StorageExhausted)
-		p.For = nil
+		p.leave()
 		if p.Phase == Binding {
 			t.end(p, gateway.StorageExhausted)
 		}
 	}
 }
 
-// added makes a phone known. It is free when its first hello has said so.
+// added makes a phone known. Nobody gets it before it has shown that it is clear, whatever was known about it when it
+// was removed: so pairing a phone anew is no way out of quarantine.
 func (t *turn) added(id gateway.PhoneID) {
 	i, ok := slices.BinarySearchFunc(t.Phones, id, func(p Phone, id gateway.PhoneID) int { return cmpID(p.ID, id) })
 	if !ok {
-		t.Phones = slices.Insert(t.Phones, i, Phone{ID: id})
+		t.Phones = slices.Insert(t.Phones, i, Phone{ID: id, Phase: Quarantined, Reason: gateway.NewlyPaired})
 	}
 }
 
@@ -86,8 +87,9 @@ func (t *turn) restarted(sameBoot bool) {
 			t.lost(p)
 			t.release(p, gateway.BoxRestarted, nil)
 		case Releasing:
-			if p.Reason == gateway.HandOff || p.Reason == gateway.TakenOver || p.Reason == gateway.LimitReached {
+			if p.Custody != p.Grant.Custody {
 				t.lost(p)
+				p.leave()
 				p.Reason = gateway.BoxRestarted
 			}
 			p.Due = Due{Answer: t.at.Add(p.releaseWait())}

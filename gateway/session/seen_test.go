@@ -17,6 +17,7 @@ var hours = time.Unix(1_700_000_000, 0)
 func inPhase(phase Phase) State {
 	s, _ := Step(State{Box: ourBox}, Added{At: hours, Phone: labels[0]})
 	s, _ = Step(s, Added{At: hours, Phone: labels[1]})
+	s, _ = Step(s, Seen{hours, labels[0], gateway.Truth{}})
 	s, _ = Step(s, Seen{hours, labels[0], gateway.Truth{Fence: 6}})
 	tap := Tapped{At: hours, Reader: doors[0], Clinician: people[0], Terms: allTerms, Candidates: labels[:1]}
 	switch phase {

@@ -92,11 +92,15 @@ func (t *turn) tell(f gateway.Feedback) {
 }
 
 // order sends the one command that p now waits for. Where an earlier one is unanswered, this one is aimed above it, as
-// if it had happened: if it had not, the phone declines and says where it stands.
+// if it had happened: if it had not, the phone declines and says where it stands. Above the last fence there is nothing
+// to send: the deadline then says what to do with a phone that cannot be commanded.
 func (t *turn) order(p *Phone, c gateway.Command) {
 	c.Phone, c.Expect, c.Reason = p.ID, p.Fence, p.Reason
 	if p.Await != gateway.NoCommand {
 		c.Expect = p.Next
+	}
+	if c.Expect == gateway.LastFence {
+		return
 	}
 	c.Next = c.Expect + 1
 	if c.Kind != gateway.Release { // a release closes whatever is there: the fence alone says what that is

@@ -15,8 +15,8 @@ func (t *turn) denied(e Denied) {
 	t.tell(gateway.Feedback{Reader: e.Reader, Signal: gateway.Refused, Reason: e.Reason, Who: e.Clinician})
 }
 
-// tapped is a permitted tap. Whoever has a phone is told so and never signed out by it; who taps at a phone is given
-// that phone, closed and cleared first; everyone else gets the best free one.
+// tapped is a permitted tap. Whoever has a phone is told so and never signed out by it; who taps at a phone that is in
+// use is given that phone, closed and cleared first; everyone else gets the best of those that can be given.
 func (t *turn) tapped(e Tapped) {
 	if held, ok := t.Held(e.Clinician); ok {
 		t.tappedHolding(e, t.phone(held.ID))
@@ -37,25 +37,33 @@ func (t *turn) tapped(e Tapped) {
 		case p.Phase == Binding || p.Phase == Releasing:
 			t.refuse(e, gateway.PhoneBusy, p.ID)
 			return
-		case p.Phase == Free:
-			e.Candidates = append([]gateway.PhoneID{p.ID}, e.Candidates...)
 		}
 	}
 	t.checkOut(e)
 }
 
-// checkOut gives the first candidate that is free and linked.
+// checkOut gives the first candidate that is free and linked. Who has another phone before their eyes is told that it is
+// not that one.
 func (t *turn) checkOut(e Tapped) {
-	i := slices.IndexFunc(e.Candidates, func(id gateway.PhoneID) bool { return t.available(id) })
-	if i < 0 {
+	here := t.phone(e.Presented)
+	i := slices.IndexFunc(e.Candidates, t.available)
+	switch {
+	case i < 0 && here != nil:
+		t.refuse(e, gateway.PhoneUnfit, here.ID)
+		return
+	case i < 0:
 		t.refuse(e, gateway.NoPhoneFree, "")
 		return
 	}
-	req := t.request(e, gateway.CheckOut)
+	why, chosen := gateway.CheckOut, e.Candidates[i]
+	if here != nil && here.ID != chosen {
+		why = gateway.OtherPhone
+	}
+	req := t.request(e, why)
 	req.Candidates = e.Candidates[i+1:]
-	t.requested(gateway.CheckOutRequested, e, req, e.Candidates[i])
-	t.tell(gateway.Feedback{Reader: e.Reader, Signal: gateway.Seen, Reason: gateway.CheckOut, Phone: e.Candidates[i], Who: e.Clinician})
-	t.bind(t.phone(e.Candidates[i]), req)
+	t.requested(gateway.CheckOutRequested, e, req, chosen)
+	t.tell(gateway.Feedback{Reader: e.Reader, Signal: gateway.Seen, Reason: why, Phone: chosen, Who: e.Clinician})
+	t.bind(t.phone(chosen), req)
 }
 
 // waitFor queues the one who taps at a phone that is just being cleared.
@@ -155,5 +163,5 @@ func (t *turn) requested(kind gateway.RecordKind, e Tapped, req *Request, phone 
 
 func (t *turn) available(id gateway.PhoneID) bool {
 	p := t.phone(id)
-	return p != nil && p.Phase == Free && p.Linked
+	return p != nil && p.Phase == Free && p.Linked && p.Fence < gateway.LastFence
 }

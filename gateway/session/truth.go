@@ -9,6 +9,11 @@ func (t *turn) seen(id gateway.PhoneID, truth gateway.Truth) {
 	if p == nil {
 		return
 	}
+	if truth.Fence == gateway.LastFence {
+		t.record(gateway.PhoneInconsistent, p, gateway.FenceSpent)
+		t.gone(id)
+		return
+	}
 	p.Linked = true
 	if truth.Fence < p.Fence {
 		t.record(gateway.PhoneInconsistent, p, gateway.FenceWentBack)
@@ -32,9 +37,19 @@ func (t *turn) seen(id gateway.PhoneID, truth gateway.Truth) {
 		p.adopt(truth)
 		t.order(p, gateway.Command{Kind: gateway.Release})
 	case Quarantined:
-		p.adopt(truth)
-		t.ask(p)
+		t.seenQuarantined(p, truth)
 	}
+}
+
+// seenQuarantined asks for the proof. A newly paired phone that has never taken a command has nothing to clear.
+func (t *turn) seenQuarantined(p *Phone, truth gateway.Truth) {
+	p.adopt(truth)
+	if p.Reason == gateway.NewlyPaired && truth == (gateway.Truth{}) {
+		t.record(gateway.PhoneFreed, p, gateway.NewlyPaired)
+		p.vacate(Free)
+		return
+	}
+	t.ask(p)
 }
 
 // adopt takes the phone's fence for the truth; no command is awaited any more, whatever became of it.
@@ -126,7 +141,7 @@ func (t *turn) gone(id gateway.PhoneID) {
 	}
 }
 
-// pickedUp is the first use of a session.
+// pickedUp is the first use of a session, in its dock or out of it.
 func (t *turn) pickedUp(id gateway.PhoneID) {
 	p := t.phone(id)
 	if p == nil || p.Phase != Bound || p.PickedUp {
@@ -137,9 +152,9 @@ func (t *turn) pickedUp(id gateway.PhoneID) {
 	t.record(gateway.SessionUsed, p).Durations.FirstUse = t.at.Sub(p.Since)
 }
 
-// docked returns a phone that had been picked up.
+// docked returns a phone that came into a dock, also one that was bound in somebody's hand and never used.
 func (t *turn) docked(id gateway.PhoneID) {
-	if p := t.phone(id); p != nil && p.Phase == Bound && p.PickedUp {
+	if p := t.phone(id); p != nil && p.Phase == Bound {
 		t.end(p, gateway.ReturnedDock)
 	}
 }

@@ -1,10 +1,10 @@
 package session
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"tapward/gateway"
@@ -19,6 +19,7 @@ type world struct {
 	opened []bool // per phone: a session-opened record stands without its end
 	now    time.Time
 	permit map[gateway.Custody]gateway.ClinicianID
+	failed []gateway.Custody // ended without a phone
 }
 
 // handset is a phone as the protocol document describes it.
@@ -86,7 +87,12 @@ func (w *world) moves(flights int, otherBoxes bool) []move {
 		add("tap "+string(who), func(w *world) Event { return tap.at(w.now) })
 		for _, phone := range labels {
 			at := tap
-			at.Presented = phone
+			at.Presented, at.Candidates = phone, []gateway.PhoneID{phone}
+			for _, other := range labels {
+				if other != phone {
+					at.Candidates = append(at.Candidates, other)
+				}
+			}
 			at.Reader = doors[1]
 			add(fmt.Sprintf("tap %s at %s", who, phone), func(w *world) Event { return at.at(w.now) })
 		}
@@ -260,10 +266,13 @@ func (m message) String() string {
 	return fmt.Sprintf("%s %d from %s", m.receipt.Kind, m.receipt.Next, m.receipt.Phone)
 }
 
+// fingerprint stands for a world among all that were seen.
+type fingerprint [sha256.Size]byte
+
 // key is everything that can matter for what happens next, without the times themselves.
-func (w *world) key() string {
-	var b strings.Builder
-	num := func(n uint64) { b.Write(binary.AppendUvarint(nil, n)) }
+func (w *world) key() fingerprint {
+	b := make([]byte, 0, 1<<10)
+	num := func(n uint64) { b = binary.AppendUvarint(b, n) }
 	flag := func(f ...bool) {
 		var n uint64
 		for i, f := range f {
@@ -273,7 +282,7 @@ func (w *world) key() string {
 		}
 		num(n)
 	}
-	word := func(s string) { num(uint64(len(s))); b.WriteString(s) }
+	word := func(s string) { num(uint64(len(s))); b = append(b, s...) }
 	grant := func(g gateway.Grant) { word(string(g.Box)); num(uint64(g.Fence)); num(uint64(g.Custody)) }
 	num(uint64(w.box.Custody))
 	for i, p := range w.box.Phones {
@@ -314,5 +323,5 @@ func (w *world) key() string {
 		num(uint64(m.receipt.Truth.Grant[0]))
 		flag(m.receipt.Reason == gateway.DeviceFailed)
 	}
-	return b.String()
+	return sha256.Sum256(b)
 }
