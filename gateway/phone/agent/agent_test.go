@@ -306,6 +306,54 @@ func TestStatusAndCheckpoints(t *testing.T) {
 	})
 }
 
+// left is what tells a phone that came back to a dock from one that never went: it lasts through links and restarts, and
+// ends with the session.
+func TestLeftItsDock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "west")
+		w := r.boxes["west"].link("")
+		says := func(slot string, left bool) {
+			t.Helper()
+			for range 3 { // one may be under way, and there is one every few seconds
+				w.hear()
+			}
+			if w.status.Slot != slot || w.status.Left != left {
+				t.Errorf("it says slot %q, left %v; want %q, %v", w.status.Slot, w.status.Left, slot, left)
+			}
+		}
+		r.gesture("dock", "3")
+		w.want(w.bind(), gateway.Bound, "")
+		r.gesture("use", "")
+		for !w.status.PickedUp {
+			w.hear()
+		}
+		if w.status.Left {
+			t.Error("used in its dock, it says that it left it")
+		}
+		w.die()
+		w = r.boxes["west"].link("")
+		for w.status.Slot != "3" {
+			w.hear()
+		}
+		if w.status.Left {
+			t.Error("on a new link it says that it left its dock")
+		}
+		r.gesture("undock", "")
+		says("", true)
+		r.restart("boot-1", 0)
+		w = r.boxes["west"].link("")
+		r.gesture("dock", "4")
+		says("4", true)
+		w.want(w.order(gateway.Release), gateway.Cleared, "")
+		says("4", false)
+		r.gesture("undock", "")
+		w.want(w.bind(), gateway.Bound, "")
+		r.gesture("dock", "3") // at once, and never used
+		says("3", true)
+		r.stop()
+	})
+}
+
 func TestLinksEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "west")

@@ -195,7 +195,6 @@ type talk struct {
 	truth     gateway.Truth
 	challenge string
 	status    link.StatusMessage
-	self      []link.ReceiptClaims // of the phone's own accord
 }
 
 // link waits for the phone to dial, and for its hello.

@@ -15,3 +15,8 @@ type Device interface {
 	// was found. x is the zero Session where none is held.
 	Clear(ctx context.Context, x Session) error
 }
+
+// Preparer is a Device that can get ready what Open will need, where nobody sees it, while the phone stores the fence of
+// a bind: the time is on every tap's path. What was prepared may never be opened, and Open must do without; Clear takes
+// it away. Prepare runs no command and does not wait.
+type Preparer interface{ Prepare() error }

@@ -142,12 +142,3 @@ func TCP(ctx context.Context, addr string) (net.Conn, error) {
 
 // jitter spreads d over 0.5 d to 1.5 d, so that a ward's phones do not move in step.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}

@@ -76,7 +76,12 @@ func (k *keeper) hear(h hearing) {
 	switch verdict.Outcome {
 	case Obey:
 		k.state, k.asked = state, h.from
+		if h.order.Kind == gateway.Bind && k.hardware.Slot == "" {
+			k.state = k.state.Leave()
+		}
+		prepared := k.prepare()
 		k.save() // before anything is done
+		prepared()
 		k.log(h.from).Info("command accepted", "command", h.order.Kind.String(), "fence", state.Fence)
 	case Repeat:
 		h.from.receipt(h.order.ID, verdict.Signed, now)

@@ -167,6 +167,22 @@ func (k *keeper) act(ctx context.Context, now time.Duration) {
 	}
 }
 
+// prepare has the device get ready for a bind, beside what the caller does until it calls wait. A failure is Open's to
+// tell, which then has it all to do.
+func (k *keeper) prepare() (wait func()) {
+	device, ok := k.cfg.Device.(Preparer)
+	if !ok || k.state.Owes() != Open || k.state.Pending.Kind != gateway.Bind {
+		return func() {}
+	}
+	prepared := make(chan error, 1)
+	go func() { prepared <- device.Prepare() }()
+	return func() {
+		if err := <-prepared; err != nil {
+			k.cfg.Log.Warn("device did not prepare", "phone", k.cfg.Phone, "err", err)
+		}
+	}
+}
+
 func perform(ctx context.Context, d Device, act Act, x Session) error {
 	switch act {
 	case Open:

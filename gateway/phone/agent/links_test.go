@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tapward/gateway"
+	"tapward/gateway/kernel"
 	"tapward/gateway/phone"
 	"tapward/gateway/phone/agent"
 	"tapward/gateway/phone/link"
@@ -65,7 +66,7 @@ func newWard(t testing.TB, phoneDials, boxDials bool) *ward {
 	a := agent.New(agent.Config{
 		Phone: "phone-1", Identity: phoneID, State: state, Store: store,
 		Device: agent.Workspace{Root: filepath.Join(dir, "work"), Phone: "phone-1"},
-		Boxes:  []agent.Box{trusted}, Listen: phoneAt, Dial: agent.TCP, BootID: "boot-1", Boot: agent.BootClock, Log: log,
+		Boxes:  []agent.Box{trusted}, Listen: phoneAt, Dial: agent.TCP, BootID: "boot-1", Boot: kernel.Uptime, Log: log,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 2)

@@ -36,8 +36,9 @@ type Session struct {
 	Reason   gateway.Reason `json:"reason,omitempty"` // why it is locked or closed
 	Sentence string         `json:"sentence,omitempty"`
 	LeaseEnd time.Duration  `json:"lease_end"`
-	LimitEnd time.Duration  `json:"limit_end"` // meaningless where the grant has no limit
-	Touched  time.Duration  `json:"touched"`   // when somebody last used the phone
+	LimitEnd time.Duration  `json:"limit_end"`      // meaningless where the grant has no limit
+	Touched  time.Duration  `json:"touched"`        // when somebody last used the phone
+	Left     bool           `json:"left,omitempty"` // the phone stood outside a dock at some time since the bind was accepted
 }
 
 // Pending is a command that was accepted, so that its fence is taken, and whose receipt is still owed.
@@ -89,6 +90,17 @@ func (s State) open() bool { return s.Session != nil && !s.Session.Locked && !s.
 
 // Healthy says that the phone may be given to somebody.
 func (s State) Healthy() bool { return !s.Leftover && !s.LockOwed }
+
+// Leave notes that the phone stands outside a dock.
+func (s State) Leave() State {
+	if s.Session == nil || s.Session.Left {
+		return s
+	}
+	return s.with(func(x *Session) { x.Left = true })
+}
+
+// Left says that the phone stood outside a dock at some time in its session.
+func (s State) Left() bool { return s.Session != nil && s.Session.Left }
 
 // Remember keeps a signed receipt for repeats of its command.
 func (s State) Remember(a Answer) State {

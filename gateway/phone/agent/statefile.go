@@ -9,11 +9,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"tapward/gateway"
+	"tapward/gateway/durable"
 )
 
 // StateFile keeps a State so that a crash at any moment leaves the newest one or the one before. It holds two slots,
@@ -46,19 +46,7 @@ func createStateFile(path string, phone gateway.PhoneID) error {
 	}
 	content := make([]byte, 2*slotSize)
 	copy(content[slotSize:], slot)
-	file, err := os.CreateTemp(filepath.Dir(path), ".state-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	_, err = file.Write(content)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(file.Name(), path); err != nil { // fails where path exists, unlike rename
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return durable.Create(path, content)
 }
 
 // OpenStateFile opens a file that CreateStateFile made and reads the newest state. No other process can have it open. A
@@ -159,12 +147,4 @@ func newest(content []byte) (s State, generation uint64, err error) {
 		return State{}, 0, errors.New("both copies are damaged; the phone must be set up and paired again")
 	}
 	return s, generation, nil
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -27,12 +27,24 @@ func (k *keeper) gestured(g Gesture) error {
 		k.offline = false
 		k.wakeDialler()
 	default:
-		var used bool
-		if k.hardware, used = k.hardware.with(g, now); used {
-			k.state, k.unstored = k.state.Touch(now), true
-		}
+		k.handled(g, now)
 	}
 	return nil
+}
+
+// handled applies what a person does with the phone's body. That it left its dock is stored at once: what it says when
+// it comes back rests on that.
+func (k *keeper) handled(g Gesture, now time.Duration) {
+	var used bool
+	slot := k.hardware.Slot
+	if k.hardware, used = k.hardware.with(g, now); used {
+		k.state, k.unstored = k.state.Touch(now), true
+	}
+	moved := slot != "" && k.hardware.Slot != slot
+	if (g.Do == "undock" || moved) && k.state.Session != nil && !k.state.Left() {
+		k.state = k.state.Leave()
+		k.save()
+	}
 }
 
 // beat is the regular status. What may wait is stored at the latest now; links that brought nothing for long are cut.
@@ -64,7 +76,7 @@ func (k *keeper) report(w *wire) {
 func (k *keeper) status() link.StatusMessage {
 	h := k.hardware
 	return link.StatusMessage{
-		Battery: h.Battery, Charging: h.Charging, Slot: h.Slot, PickedUp: h.PickedUp, Presented: h.Presented,
+		Battery: h.Battery, Charging: h.Charging, Slot: h.Slot, PickedUp: h.PickedUp, Left: k.state.Left(), Presented: h.Presented,
 		Healthy: k.state.Healthy(),
 		Locked:  k.state.Truth().Locked,
 	}

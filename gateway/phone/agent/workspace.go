@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"tapward/gateway"
+	"tapward/gateway/durable"
 )
 
 // Workspace is a Device made of a folder and of commands. It gives each session a directory and a random token under
@@ -20,12 +21,25 @@ type Workspace struct {
 	Commands Commands
 }
 
-// Open makes the session's directory and token, and runs the unlock command.
-func (w Workspace) Open(ctx context.Context, x Session) error {
-	if err := os.MkdirAll(w.dir(x), 0o700); err != nil {
-		return fmt.Errorf("open session: %w", err)
+// Prepare makes a directory and a token that are no session's yet, in the place of what was prepared before.
+func (w Workspace) Prepare() error {
+	err := os.RemoveAll(w.prepared())
+	for _, dir := range []string{w.sessions(), w.tokens(), w.preparedDir()} {
+		err = errors.Join(err, os.MkdirAll(dir, 0o700))
 	}
-	if err := w.makeToken(x); err != nil {
+	if err = errors.Join(err, makeToken(w.preparedToken())); err != nil {
+		return fmt.Errorf("prepare session: %w", err)
+	}
+	return nil
+}
+
+// Open gives the session its directory and token, and runs the unlock command.
+func (w Workspace) Open(ctx context.Context, x Session) error {
+	err := w.furnish(w.dir(x), w.preparedDir(), func(dir string) error { return os.MkdirAll(dir, 0o700) })
+	if err == nil {
+		err = w.furnish(w.token(x), w.preparedToken(), makeToken)
+	}
+	if err != nil {
 		return fmt.Errorf("open session: %w", err)
 	}
 	return w.Commands.run(ctx, "unlock", w.Commands.Unlock, w.environment(x))
@@ -46,6 +60,7 @@ func (w Workspace) Clear(ctx context.Context, x Session) error {
 		errs = append(errs, w.Lock(ctx, x))
 	}
 	errs = append(errs, w.Commands.run(ctx, "clear", w.Commands.Clear, env))
+	errs = append(errs, os.RemoveAll(w.prepared()))
 	if x.Signed != "" {
 		errs = append(errs, os.RemoveAll(w.dir(x)), remove(w.token(x)))
 	}
@@ -67,7 +82,7 @@ func (w Workspace) verify() error {
 		if len(left) > 0 {
 			return fmt.Errorf("verify clear: %d left in %s", len(left), dir)
 		}
-		if err := syncDir(dir); err != nil {
+		if err := durable.Folder(dir); err != nil {
 			return fmt.Errorf("verify clear: %w", err)
 		}
 	}
@@ -93,7 +108,11 @@ func (w Workspace) Unplant() error {
 
 func (w Workspace) sessions() string { return filepath.Join(w.Root, "sessions") }
 func (w Workspace) tokens() string   { return filepath.Join(w.Root, "tokens") }
+func (w Workspace) prepared() string { return filepath.Join(w.Root, "prepared") }
 func (w Workspace) planted() string  { return filepath.Join(w.sessions(), "planted") }
+
+func (w Workspace) preparedDir() string   { return filepath.Join(w.prepared(), "session") }
+func (w Workspace) preparedToken() string { return filepath.Join(w.prepared(), "token") }
 
 // dir and token are named after the grant, so that a restarted agent finds them.
 func (w Workspace) dir(x Session) string   { return filepath.Join(w.sessions(), label(x)) }
@@ -101,15 +120,22 @@ func (w Workspace) token(x Session) string { return filepath.Join(w.tokens(), la
 
 func label(x Session) string { return x.Grant.Digest().String()[:32] }
 
-// makeToken keeps a token that is already there: the session is being resumed.
-func (w Workspace) makeToken(x Session) error {
-	if err := os.MkdirAll(w.tokens(), 0o700); err != nil {
+// furnish keeps what is there, since the session is being resumed; otherwise it takes what was prepared, or makes it.
+func (w Workspace) furnish(path, prepared string, make func(string) error) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	file, err := os.OpenFile(w.token(x), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
+	if err := os.Rename(prepared, path); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
+	return make(path)
+}
+
+func makeToken(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

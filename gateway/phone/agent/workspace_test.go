@@ -67,6 +67,55 @@ func TestWorkspace(t *testing.T) {
 	}
 }
 
+// TestPreparedBecomesTheSession: what was prepared is nobody's until a session opens, then it is that session's and no
+// other's, and clearing leaves nothing of it.
+func TestPreparedBecomesTheSession(t *testing.T) {
+	w := Workspace{Root: t.TempDir(), Phone: "phone-1"}
+	x := testSession()
+	if err := errors.Join(w.Prepare(), w.Prepare()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.verify(); err != nil {
+		t.Errorf("what is only prepared counts as a session's: %v", err)
+	}
+	prepared, err := os.ReadFile(w.preparedToken())
+	if err != nil || len(prepared) < 20 {
+		t.Fatalf("token %q: %v", prepared, err)
+	}
+	token := func(x Session) string {
+		t.Helper()
+		if err := w.Open(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+		if dir, err := os.Stat(w.dir(x)); err != nil || dir.Mode() != fs.ModeDir|0o700 {
+			t.Fatalf("the session's directory: %v, %v", dir, err)
+		}
+		text, err := os.ReadFile(w.token(x))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if token(x) != string(prepared) {
+		t.Error("the session did not get what was prepared")
+	}
+	if err := w.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	if token(x) != string(prepared) {
+		t.Error("resuming a session gave it what was prepared for another")
+	}
+	if err := w.Clear(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(w.prepared()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("clearing left what was prepared: %v", err)
+	}
+	if token(x) == string(prepared) {
+		t.Error("a cleared session's token came back")
+	}
+}
+
 // TestClearFindsWhatIsLeft: whatever is left, wherever, is an error, and what can be removed is removed all the same.
 func TestClearFindsWhatIsLeft(t *testing.T) {
 	for name, leave := range map[string]func(w *Workspace) error{

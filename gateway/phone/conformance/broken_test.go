@@ -21,6 +21,7 @@ func TestBrokenRules(t *testing.T) {
 		{"nonce", "hello-signed"},
 		{"greeting", "greet-first"},
 		{"challenges", "ping"},
+		{"left", "left"},
 		{"malformed", "unknown-type"},
 		{"order", "wrong-order"},
 		{"checkpoints", "checkpoints"},

@@ -156,7 +156,7 @@ func (t *talk) take(m link.Message) {
 	case link.Order:
 		t.order(m)
 	case link.Ping:
-		t.write(link.StatusMessage{Challenge: t.challenge(), Battery: -1, Healthy: t.state.Healthy() || t.breaks == "healthy"})
+		t.write(link.StatusMessage{Challenge: t.challenge(), Battery: -1, Healthy: t.state.Healthy() || t.breaks == "healthy", Left: t.breaks == "left"})
 	}
 }
 

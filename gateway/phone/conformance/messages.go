@@ -24,6 +24,7 @@ var messageClauses = []Clause{
 		return w.ended("a command before the greeting")
 	}},
 	{"ping", "A ping is answered at once by a status with a challenge that was not given before.", ping},
+	{"left", "A phone without a session does not say that it left its dock in one.", left},
 	{"oversized", "A message longer than the limit closes the link, and nothing else.", func(s *sitting) error {
 		frame := binary.BigEndian.AppendUint32(nil, link.MaxMessage+1)
 		return s.closes("an oversized message", append(frame, make([]byte, link.MaxMessage+1)...))
@@ -95,6 +96,36 @@ func ping(s *sitting) error {
 		given[w.challenge] = true
 	}
 	return nil
+}
+
+// left binds and releases, so that a phone which keeps the word of a session past its end is found out.
+func left(s *sitting) error {
+	w, _, err := s.bound(nil)
+	if err != nil {
+		return err
+	}
+	got, err := w.command(w.order(gateway.Release))
+	if err == nil && got.Kind != gateway.Cleared {
+		err = errors.New(say(got))
+	}
+	if err != nil {
+		return fmt.Errorf("release: %w", err)
+	}
+	if err := w.send(link.Ping{}); err != nil {
+		return err
+	}
+	for {
+		m, err := w.hear(2 * time.Second)
+		if err != nil {
+			return fmt.Errorf("no status within 2 s of a ping: %w", err)
+		}
+		if status, ok := m.(link.StatusMessage); ok {
+			if status.Left {
+				return errors.New("the phone has no session and says that it left its dock in one")
+			}
+			return nil
+		}
+	}
 }
 
 func checkpoints(s *sitting) error {

@@ -2,8 +2,6 @@ package link
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -14,39 +12,19 @@ import (
 // handshakeTimeout bounds the time from connecting to a valid hello.
 const handshakeTimeout = 5 * time.Second
 
+// maxHalfOpen bounds the accepted connections that have not brought a valid hello yet.
+const maxHalfOpen = 256
+
 // accept takes connections until ctx ends (its error) or the listener fails for good.
 func (l *Links) accept(ctx context.Context, all *sync.WaitGroup) error {
-	stop := context.AfterFunc(ctx, func() { l.cfg.Listen.Close() })
-	defer stop()
-	defer l.cfg.Listen.Close()
-	var pause time.Duration
-	for {
-		raw, err := l.cfg.Listen.Accept()
-		switch {
-		case ctx.Err() != nil:
-			if err == nil {
-				raw.Close()
-			}
-			return ctx.Err()
-		case errors.Is(err, net.ErrClosed):
-			return fmt.Errorf("accept phones: %w", err)
-		case err != nil: // out of files, or a connection that died in the queue: both pass
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			l.cfg.Log.Warn("accept phones: waiting before the next try", "err", err, "wait", pause)
-			if !wait(ctx, pause) {
-				return ctx.Err()
-			}
-			continue
-		}
-		pause = 0
-		l.halfOpen.add(raw)
+	return l.halfOpen.Accept(ctx, l.cfg.Listen, l.cfg.Log, func(raw net.Conn) {
 		all.Go(func() { l.welcome(ctx, raw) })
-	}
+	})
 }
 
 // welcome turns an accepted connection into the phone's link and serves it to its end.
 func (l *Links) welcome(ctx context.Context, raw net.Conn) {
-	defer l.halfOpen.remove(raw)
+	defer l.halfOpen.Remove(raw)
 	shake, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	conn, err := Server(shake, raw, l.cfg.Identity, l.Knows)
@@ -59,18 +37,6 @@ func (l *Links) welcome(ctx context.Context, raw net.Conn) {
 		conn.Close()
 		return
 	}
-	l.halfOpen.remove(raw)
+	l.halfOpen.Remove(raw)
 	l.serve(ctx, s)
-}
-
-// wait says false where ctx ended first.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

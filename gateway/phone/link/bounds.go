@@ -3,6 +3,7 @@ package link
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -44,6 +45,9 @@ func within(bounds ...bound) error {
 	}
 	return nil
 }
+
+// errSpent refuses the word of a phone that no command could ever follow: the next fence would be 0.
+var errSpent = errors.New("truth.fence is the last there is")
 
 func (m Greet) check() error {
 	return within(
@@ -118,6 +122,9 @@ func (c HelloClaims) check() error {
 	if c.LeaseLeft < 0 {
 		return fmt.Errorf("lease_left_s is negative")
 	}
+	if c.Truth.Fence == gateway.LastFence {
+		return errSpent
+	}
 	return within(
 		bound{"phone", string(c.Phone), 1, MaxWord},
 		bound{"nonce", c.Nonce, 16, MaxNonce},
@@ -131,6 +138,9 @@ func (c ReceiptClaims) check() error {
 	}
 	if (c.Command == "") != (c.Next == 0) || c.Command == "" && c.Kind != gateway.Locked {
 		return fmt.Errorf("only a lock of the phone's own goes without a command, and then next is 0")
+	}
+	if c.Truth.Fence == gateway.LastFence {
+		return errSpent
 	}
 	return within(
 		bound{"phone", string(c.Phone), 1, MaxWord},

@@ -85,6 +85,7 @@ func (l *Links) dial(ctx context.Context, d dialling) {
 	s, err := l.reach(ctx, d)
 	l.settle(d, err)
 	if err == nil {
+		l.cfg.Reached(s.phone, d.route.addr)
 		l.serve(ctx, s)
 	}
 }

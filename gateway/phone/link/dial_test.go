@@ -155,6 +155,30 @@ func TestForgedSightingsDoNotHideThePhone(t *testing.T) {
 	})
 }
 
+// Only where the phone proved itself is worth remembering, and only what the box dialled.
+func TestReachedIsWhereThePhoneProvedItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, own, n, ps := newPeer(t, "phone-01"), newPeer(t, "phone-02"), newNetwork(), newPipes()
+		reached := make(chan string, 16)
+		b := newBox(t, func(c *Config) {
+			c.Listen, c.Dial = ps, n.dial
+			c.Reached = func(id gateway.PhoneID, addr string) { reached <- string(id) + " at " + addr }
+		}, p.paired(), own.paired())
+		n.put("10.0.0.66:7", impostor(t, p))
+		n.put("10.0.0.1:7", answering(p))
+		b.Propose(sightingOf(p, "10.0.0.66:7"))
+		b.report(phone.Stranger{})
+		own.over(ps.dial()).greet().drain()
+		b.report(phone.Linked{})
+		b.Propose(sightingOf(p, "10.0.0.1:7"))
+		b.report(phone.Linked{})
+		synctest.Wait()
+		if got := <-reached; got != "phone-01 at 10.0.0.1:7" || len(reached) != 0 {
+			t.Errorf("reached %s, and %d more", got, len(reached))
+		}
+	})
+}
+
 func TestNobodyDialsALinkedPhone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, n, ps := newPeer(t, "phone-01"), newNetwork(), newPipes()

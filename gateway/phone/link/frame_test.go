@@ -22,7 +22,7 @@ var messages = []Message{
 		Digest: gateway.Digest{1, 2}, Name: "Dr Exämple <&>", Lease: 60, Reason: "x", Sentence: "y", Checkpoint: "z"},
 	Order{Type: TypeCommand, ID: nonceA, Kind: gateway.Renew, Expect: 5, Next: 6, Challenge: challengeA, Digest: gateway.Digest{1}, Unlock: true},
 	ReceiptMessage{TypeReceipt, nonceA, "e30.e30.AA", challengeA},
-	StatusMessage{TypeStatus, challengeA, -1, true, true, "dock-1", true, "door", true, 12},
+	StatusMessage{TypeStatus, challengeA, -1, true, true, "dock-1", true, true, "door", true, 12},
 	Ping{TypePing},
 	Ack{TypeAck, "box-1\n8\nroot\n"},
 }

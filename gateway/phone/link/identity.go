@@ -16,10 +16,10 @@ import (
 	"log/slog"
 	"math/big"
 	"os"
-	"path/filepath"
 	"time"
 
 	"tapward/gateway"
+	"tapward/gateway/durable"
 )
 
 // Identity is a box's or a phone's own P-256 key with a self-signed certificate that only carries it. Peers pin the
@@ -139,32 +139,10 @@ func CreateIdentity(path, name string) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	if err := writeNew(path, id.PEM()); err != nil {
+	if err := durable.Create(path, id.PEM()); err != nil {
 		return Identity{}, fmt.Errorf("create identity: %w", err)
 	}
 	return id, nil
-}
-
-// writeNew puts content at path durably and whole, or not at all.
-func writeNew(path string, content []byte) error {
-	dir := filepath.Dir(path)
-	file, err := os.CreateTemp(dir, ".identity-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	_, err = file.Write(content)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(file.Name(), path); err != nil { // fails where path exists, unlike rename
-		return err
-	}
-	folder, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // PEM is the form that ParseIdentity reads. It holds the private key.
@@ -199,5 +177,6 @@ func (id Identity) print() string {
 	return id.Fingerprint().String()
 }
 
-func (id Identity) Format(f fmt.State, _ rune) { io.WriteString(f, id.print()) }
-func (id Identity) LogValue() slog.Value       { return slog.StringValue(id.print()) }
+func (id Identity) Format(f fmt.State, _ rune)   { io.WriteString(f, id.print()) }
+func (id Identity) LogValue() slog.Value         { return slog.StringValue(id.print()) }
+func (id Identity) MarshalText() ([]byte, error) { return []byte(id.print()), nil }

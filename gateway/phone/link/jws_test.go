@@ -123,7 +123,7 @@ func TestLargestHelloFits(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := HelloClaims{Phone: g.Phone, Nonce: strings.Repeat("n", MaxNonce), BootID: word, Held: held,
-		Truth: gateway.Truth{Fence: 1<<64 - 1, Box: g.Box, Grant: g.Digest()}, Checkpoints: map[gateway.BoxID]string{}}
+		Truth: gateway.Truth{Fence: 1<<64 - 2, Box: g.Box, Grant: g.Digest()}, Checkpoints: map[gateway.BoxID]string{}}
 	for i := range MaxCheckpoints {
 		c.Checkpoints[gateway.BoxID(word[1:]+string(rune('a'+i)))] = strings.Repeat("c", MaxCheckpoint)
 	}

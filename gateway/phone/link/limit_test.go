@@ -165,10 +165,14 @@ func TestBucket(t *testing.T) {
 			t.Errorf("take %d at once: %v", i, got)
 		}
 	}
-	if !b.take(at.Add(time.Second), r) || b.take(at.Add(time.Second), r) {
-		t.Error("after a second there is one more")
+	for i, want := range []bool{true, false} {
+		if got := b.take(at.Add(time.Second), r); got != want {
+			t.Errorf("take %d a second later: %v; one more is there then", i, got)
+		}
 	}
-	if !b.take(at.Add(time.Hour), r) || !b.take(at.Add(time.Hour), r) || b.take(at.Add(time.Hour), r) {
-		t.Error("it never holds more than its burst")
+	for i, want := range []bool{true, true, false} {
+		if got := b.take(at.Add(time.Hour), r); got != want {
+			t.Errorf("take %d an hour later: %v; it never holds more than its burst", i, got)
+		}
 	}
 }

@@ -34,6 +34,10 @@ type Config struct {
 	Checkpoint func() string
 	Witnessed  func(gateway.PhoneID, string)
 
+	// Reached is told of an address at which a paired phone has just proved itself, to be proposed when the box starts
+	// again. It is called as Witnessed is.
+	Reached func(gateway.PhoneID, string)
+
 	Log *slog.Logger
 }
 
@@ -43,7 +47,7 @@ type Config struct {
 type Links struct {
 	cfg      Config
 	wake     chan struct{} // the dialler looks for work
-	halfOpen halfOpen
+	halfOpen HalfOpen
 	strikes  strikes
 
 	mu       sync.Mutex
@@ -76,9 +80,13 @@ func New(cfg Config) *Links {
 	if cfg.Witnessed == nil {
 		cfg.Witnessed = func(gateway.PhoneID, string) {}
 	}
+	if cfg.Reached == nil {
+		cfg.Reached = func(gateway.PhoneID, string) {}
+	}
 	l := &Links{
 		cfg:      cfg,
 		wake:     make(chan struct{}, 1),
+		halfOpen: HalfOpen{Most: maxHalfOpen},
 		pairs:    map[gateway.PhoneID]*pairing{},
 		keys:     map[gateway.Fingerprint]gateway.PhoneID{},
 		standing: map[gateway.PhoneID]*standing{},
@@ -169,14 +177,27 @@ func (l *Links) Propose(s phone.Sighting) {
 // a later command for the phone takes its place, the link ends, or 10 s have passed. A phone without a link gets
 // nothing: the caller learns by its own deadline. name is shown on the phone with a bind.
 func (l *Links) Send(cmd gateway.Command, name string) {
-	l.mu.Lock()
-	to, ok := l.standing[cmd.Phone]
-	l.mu.Unlock()
+	to, ok := l.link(cmd.Phone)
 	if !ok {
 		l.cfg.Log.Info("command dropped: the phone has no link", "phone", cmd.Phone, "command", cmd.Kind)
 		return
 	}
-	to.give(order{cmd, name})
+	to.give(&to.waiting, order{cmd, name})
+}
+
+// Prepare has the phone's link write and sign a command for which Send may be called soon, so that this takes no time
+// then. It never waits. Nothing goes out, and what is not sent next is forgotten.
+func (l *Links) Prepare(cmd gateway.Command, name string) {
+	if to, ok := l.link(cmd.Phone); ok {
+		to.give(&to.soon, order{cmd, name})
+	}
+}
+
+func (l *Links) link(id gateway.PhoneID) (*standing, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, ok := l.standing[id]
+	return s, ok
 }
 
 // Knows says that a key is a paired phone's: the pin that accepted connections are checked against.

@@ -55,6 +55,32 @@ func TestPhoneDialsBox(t *testing.T) {
 	}
 }
 
+// The grant that a phone presents is passed on as it was signed, whoever signed it.
+func TestHeldGrantIsPassedOn(t *testing.T) {
+	p := newPeer(t, "phone-01")
+	b := newBox(t, nil, p.paired())
+	p = b.dial(p)
+	var g Greet
+	p.expect(TypeGreet, &g)
+	grant := grantOf(p, 3)
+	grant.Box = "box-2"
+	held := es256(t, newIdentity(t, "box-2").key, `{"alg":"ES256","typ":"tapward-grant+jws"}`, grant.Canonical())
+	h := p.helloTo(g, gateway.Truth{})
+	h.Signed = p.jws("tapward-hello+jws", HelloClaims{Phone: p.name, Nonce: g.Nonce, BootID: p.boot, Held: held,
+		Truth: gateway.Truth{Fence: 3, Box: "box-2", Grant: grant.Digest()}})
+	p.send(h)
+	p.expect(TypeAck, &Ack{})
+	if l := b.report(phone.Linked{}).(phone.Linked); l.Held != held {
+		t.Errorf("linked is %+v", l)
+	}
+	m := p.status(challengeA)
+	m.Left = true
+	p.send(m)
+	if s := b.report(phone.Status{}).(phone.Status); !s.Left {
+		t.Errorf("status is %+v", s)
+	}
+}
+
 func TestBoxDialsPhone(t *testing.T) {
 	p := newPeer(t, "phone-01")
 	l := listen(t)

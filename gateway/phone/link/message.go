@@ -98,6 +98,7 @@ type StatusMessage struct {
 	Healthy   bool             `json:"healthy"`
 	Slot      string           `json:"slot,omitempty"`
 	PickedUp  bool             `json:"picked_up"`
+	Left      bool             `json:"left,omitempty"` // it stood outside a dock at some time in its session
 	Presented gateway.ReaderID `json:"presented,omitempty"`
 	Locked    bool             `json:"locked"`
 	LeaseLeft int64            `json:"lease_left_s"`

@@ -42,10 +42,10 @@ type carried struct {
 	until   time.Time
 }
 
-// give hands the link a command without waiting.
-func (s *standing) give(o order) {
+// give hands the link a command, to send or only to prepare, without waiting.
+func (s *standing) give(to **order, o order) {
 	s.mu.Lock()
-	s.waiting = &o
+	*to = &o
 	s.mu.Unlock()
 	select {
 	case s.given <- struct{}{}:
@@ -56,10 +56,11 @@ func (s *standing) give(o order) {
 // begin takes up the command that was given; whatever was under way is superseded.
 func (s *standing) begin(now time.Time) error {
 	s.mu.Lock()
-	o := s.waiting
-	s.waiting = nil
+	o, soon := s.waiting, s.soon
+	s.waiting, s.soon = nil, nil
 	s.mu.Unlock()
 	if o == nil {
+		s.prepare(soon, now)
 		return nil
 	}
 	every := max(2*s.conn.rtt(), resendMin)
@@ -81,18 +82,46 @@ func (s *standing) challenged() error {
 // dispatch sends the current command for the first time under a new id.
 func (s *standing) dispatch() error {
 	c := s.current
-	m, err := s.compose(c.order)
-	if err == nil {
-		c.frame, err = EncodeFrame(m)
+	w, err := s.prepared, error(nil)
+	if s.prepared = nil; w == nil || w.order != c.order || w.challenge != s.challenge.value {
+		w, err = s.write(c.order)
 	}
 	if err != nil {
 		s.links.cfg.Log.Error("command cannot be written", "phone", s.phone, "command", c.Kind, "err", err)
 		s.current = nil
 		return nil
 	}
-	c.id = m.ID
+	c.id, c.frame = w.id, w.frame
 	s.asked.note(c.id, c.order)
 	return s.conn.writeFrame(c.frame)
+}
+
+// written is a command ready to be sent, once.
+type written struct {
+	order
+	id        string
+	challenge string
+	frame     []byte
+}
+
+func (s *standing) write(o order) (*written, error) {
+	m, err := s.compose(o)
+	if err != nil {
+		return nil, err
+	}
+	frame, err := EncodeFrame(m)
+	return &written{o, m.ID, m.Challenge, frame}, err
+}
+
+// prepare writes a command that will perhaps be given; what cannot be written now is written, or complained of, then.
+func (s *standing) prepare(o *order, now time.Time) {
+	s.prepared = nil
+	if o == nil || !s.challenge.fresh(now) {
+		return
+	}
+	if w, err := s.write(*o); err == nil {
+		s.prepared = w
+	}
 }
 
 // compose is the command on the wire.

@@ -184,6 +184,63 @@ func TestLaterCommandSupersedes(t *testing.T) {
 	})
 }
 
+// What was prepared goes out when it is sent and not before, once, and only as it was prepared.
+func TestPreparedCommandWaitsForSend(t *testing.T) {
+	inBubble(t, func(t *testing.T, u *bubble) {
+		u.Prepare(bindOf(u.peer, 1), "Dr Example")
+		time.Sleep(time.Second)
+		if early := u.take(TypeCommand); len(early) != 0 {
+			t.Fatalf("it went out before it was sent: %+v", early)
+		}
+		u.Send(bindOf(u.peer, 1), "Dr Example")
+		first := u.take(TypeCommand)[0].order
+		grant, err := VerifyGrant(u.cfg.Identity.Public(), first.Grant)
+		if err != nil || grant != grantOf(u.peer, 1) || first.Name != "Dr Example" || first.Challenge != challengeA {
+			t.Errorf("order is %+v: %v", first, err)
+		}
+		u.send(u.answer(first, gateway.Bound, nil))
+		u.report(phone.Answer{})
+
+		u.Send(bindOf(u.peer, 1), "Dr Example")
+		if second := u.take(TypeCommand)[1].order; second.ID == first.ID {
+			t.Error("one id served two commands")
+		}
+	})
+}
+
+// What is sent is as it was asked for last, whatever was prepared.
+func TestPreparedInVain(t *testing.T) {
+	const newer = "challenge-b-0123456789"
+	for name, c := range map[string]struct {
+		status    string // with this challenge, before Send
+		kind      gateway.CommandKind
+		shown     string
+		challenge string
+	}{
+		"another command is sent":        {"", gateway.Release, "", challengeA},
+		"it is sent for another name":    {"", gateway.Bind, "Nurse Example", challengeA},
+		"the phone gave a new challenge": {newer, gateway.Bind, "Dr Example", newer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, u *bubble) {
+				u.Prepare(bindOf(u.peer, 1), "Dr Example")
+				synctest.Wait()
+				if c.status != "" {
+					u.send(u.status(c.status))
+					u.report(phone.Status{})
+				}
+				command := bindOf(u.peer, 1)
+				command.Kind = c.kind
+				u.Send(command, c.shown)
+				o := u.take(TypeCommand)[0].order
+				if o.Kind != c.kind || o.Name != c.shown || o.Challenge != c.challenge {
+					t.Errorf("order is %+v", o)
+				}
+			})
+		})
+	}
+}
+
 func TestOldChallengeIsRenewedByAPing(t *testing.T) {
 	inBubble(t, func(t *testing.T, u *bubble) {
 		time.Sleep(9 * time.Second) // pinged at 5 s; this phone does not answer

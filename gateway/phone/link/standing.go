@@ -24,7 +24,7 @@ const (
 
 var messageRate = rate{burst: 64, perSecond: 20} // of one link
 
-// standing is a phone's one link, from its verified hello on. One goroutine owns all of it but the waiting order; a
+// standing is a phone's one link, from its verified hello on. One goroutine owns all of it but the orders that wait; a
 // second one only reads messages.
 type standing struct {
 	links   *Links
@@ -39,7 +39,8 @@ type standing struct {
 
 	mu      sync.Mutex
 	waiting *order        // given by Send, not yet taken up; a newer one takes its place
-	given   chan struct{} // waiting was set
+	soon    *order        // given by Prepare, likewise
+	given   chan struct{} // waiting or soon was set
 
 	challenge challenge
 	heard     time.Time // when the last message came
@@ -47,6 +48,7 @@ type standing struct {
 	received  bucket
 	selfLock  int64 // since_boot_ms of the newest lock of the phone's own
 	current   *carried
+	prepared  *written // what Send may be about to give; nil: nothing
 	asked     asked
 }
 
@@ -86,7 +88,7 @@ func (l *Links) serve(ctx context.Context, s *standing) {
 		return // never reported: whoever replaced it reports the phone
 	}
 	l.witness(s.hello)
-	l.report(ctx, phone.Linked{At: time.Now(), Phone: s.phone, Truth: s.hello.Truth})
+	l.report(ctx, phone.Linked{At: time.Now(), Phone: s.phone, Truth: s.hello.Truth, Held: s.hello.Held})
 	l.cfg.Log.Info("phone linked", "phone", s.phone, "address", s.conn.RemoteAddr(), "dialled", s.dialled)
 	why := s.exchange()
 	l.cfg.Log.Info("phone link ended", "phone", s.phone, "address", s.conn.RemoteAddr(), "why", why)
@@ -215,7 +217,7 @@ func (s *standing) status(m StatusMessage) {
 	s.links.report(s.ctx, phone.Status{
 		At: s.heard, Phone: s.phone,
 		Battery: m.Battery, Charging: m.Charging, Healthy: m.Healthy,
-		Slot: m.Slot, PickedUp: m.PickedUp, Presented: m.Presented, Locked: m.Locked,
+		Slot: m.Slot, PickedUp: m.PickedUp, Left: m.Left, Presented: m.Presented, Locked: m.Locked,
 	})
 }
 

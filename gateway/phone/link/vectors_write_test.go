@@ -103,12 +103,15 @@ func helloVectors(t *testing.T, handset, stranger Identity, held gateway.Grant, 
 	holds.Checkpoints = map[gateway.BoxID]string{"box-1": "box-1\n7\nGxUkcT0AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"}
 	claimsButNot := holds
 	claimsButNot.Held = ""
+	spent := free
+	spent.Truth.Fence = gateway.LastFence
 	return []claimsVector{
 		{Name: "a free phone", Key: "phone", JWS: claimsJWS(t, handset, HelloType, free), Claims: asJSON(t, free)},
 		{Name: "a phone with a session", Key: "phone", JWS: claimsJWS(t, handset, HelloType, holds), Claims: asJSON(t, holds)},
 		{Name: "another key", Key: "phone", JWS: claimsJWS(t, stranger, HelloType, free), Refused: "the phone did not sign it"},
 		{Name: "another type", Key: "phone", JWS: claimsJWS(t, handset, ReceiptType, free), Refused: "typ must be tapward-hello+jws"},
 		{Name: "a grant that it does not show", Key: "phone", JWS: claimsJWS(t, handset, HelloType, claimsButNot), Refused: "held is missing"},
+		{Name: "at the last fence", Key: "phone", JWS: claimsJWS(t, handset, HelloType, spent), Refused: "no command can follow this fence"},
 	}
 }
 
@@ -142,11 +145,13 @@ func receiptVectors(t *testing.T, handset, stranger Identity, held gateway.Grant
 	}
 	orphan := receipt(gateway.Bound, holds, "")
 	orphan.Command = ""
+	spent := receipt(gateway.Cleared, gateway.Truth{Fence: gateway.LastFence}, "")
 	slices.SortFunc(vectors, func(a, b claimsVector) int { return strings.Compare(a.Name, b.Name) })
 	return append(vectors,
 		claimsVector{Name: "another key", Key: "phone", JWS: claimsJWS(t, stranger, ReceiptType, own), Refused: "the phone did not sign it"},
 		claimsVector{Name: "another type", Key: "phone", JWS: claimsJWS(t, handset, HelloType, own), Refused: "typ must be tapward-receipt+jws"},
-		claimsVector{Name: "bound without a command", Key: "phone", JWS: claimsJWS(t, handset, ReceiptType, orphan), Refused: "only a lock of the phone's own goes without one"})
+		claimsVector{Name: "bound without a command", Key: "phone", JWS: claimsJWS(t, handset, ReceiptType, orphan), Refused: "only a lock of the phone's own goes without one"},
+		claimsVector{Name: "at the last fence", Key: "phone", JWS: claimsJWS(t, handset, ReceiptType, spent), Refused: "no command can follow this fence"})
 }
 
 func frameVectors(t *testing.T) (vectors []frameVector) {

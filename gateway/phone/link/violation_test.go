@@ -51,6 +51,11 @@ func TestViolationsInTheHello(t *testing.T) {
 		"a grant without its signed form": {"held goes with", func(p *peer, g Greet) {
 			p.send(p.helloTo(g, gateway.Truth{Fence: 3, Box: "box-1", Grant: grantOf(p, 3).Digest()}))
 		}},
+		"the last fence": {"the last there is", func(p *peer, g Greet) {
+			h := p.helloTo(g, gateway.Truth{})
+			h.Signed = p.jws("tapward-hello+jws", HelloClaims{Phone: p.name, Nonce: g.Nonce, BootID: p.boot, Truth: gateway.Truth{Fence: gateway.LastFence}})
+			p.send(h)
+		}},
 		"another grant held than told": {"not the one its truth names", func(p *peer, g Greet) {
 			h := p.helloTo(g, gateway.Truth{})
 			h.Signed = p.jws("tapward-hello+jws", HelloClaims{Phone: p.name, Nonce: g.Nonce, BootID: p.boot, Held: held(p, 4),
@@ -108,6 +113,7 @@ func TestViolationsOnAStandingLink(t *testing.T) {
 		"another next":        {"another next", receipt(gateway.Bound, func(c *ReceiptClaims) { c.Next++ })},
 		"fence rose by two":   {"fence", receipt(gateway.Bound, func(c *ReceiptClaims) { c.Truth.Fence++ })},
 		"fence stayed":        {"fence", receipt(gateway.Bound, func(c *ReceiptClaims) { c.Truth.Fence-- })},
+		"the last fence":      {"the last there is", receipt(gateway.Declined, func(c *ReceiptClaims) { c.Truth.Fence = gateway.LastFence })},
 		"another grant":       {"does not hold", receipt(gateway.Bound, func(c *ReceiptClaims) { c.Truth.Grant[0] ^= 1 })},
 		"another box's grant": {"does not hold", receipt(gateway.Bound, func(c *ReceiptClaims) { c.Truth.Box = "box-2" })},
 		"cleared for a bind":  {"wrong kind", receipt(gateway.Cleared, nil)},

@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 const (
 	wardBox    = "TAPWARD_WARD_BOX" // set: this process is the box of TestWardOfPhones
 	wardPhones = 200
+	handshakes = 32 // at a time: with all of them at once a slow machine would need longer than the box waits for one
 )
 
 // TestWardOfPhones links 200 phones to a box in a process of its own, which holds nothing but the links, and looks at
@@ -69,7 +70,10 @@ func TestWardOfPhones(t *testing.T) {
 	}
 	addr, empty := say(), resident(t, box.Process.Pid)
 	began := time.Now()
+	turns := make(chan struct{}, handshakes)
 	each(phones, func(p *peer) {
+		turns <- struct{}{}
+		defer func() { <-turns }()
 		raw, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Error(err)
@@ -88,14 +92,32 @@ func TestWardOfPhones(t *testing.T) {
 	for range rounds {
 		each(phones, func(p *peer) {
 			p.send(p.status(NewNonce()))
-			p.expect(TypeAck, &Ack{})
+			p.acked()
 		})
 	}
 	minute, linked := cpu(t, box.Process.Pid)-used, resident(t, box.Process.Pid)
-	t.Logf("%d phones linked at once in %s; box resident %d KiB empty, %d KiB linked; a minute of statuses costs it %s of CPU",
+	t.Logf("%d phones linked in %s; box resident %d KiB empty, %d KiB linked; a minute of statuses costs it %s of CPU",
 		wardPhones, took.Round(time.Millisecond), empty>>10, linked>>10, minute)
 	if linked >= residentLimit {
 		t.Errorf("box resident %d bytes with %d phones linked, want under %d", linked, wardPhones, residentLimit)
+	}
+}
+
+// acked waits for an ack and passes over the pings that a box sends to a phone that was long quiet.
+func (p *peer) acked() {
+	p.t.Helper()
+	for {
+		members, body, err := p.next()
+		if err != nil {
+			p.t.Fatalf("phone waits for an ack: %v", err)
+		}
+		switch members["type"] {
+		case string(TypeAck):
+			return
+		case string(TypePing):
+		default:
+			p.t.Fatalf("phone waits for an ack, the box sent %s", body)
+		}
 	}
 }
 
