@@ -55,7 +55,11 @@ func (t Tree) Head() Head {
 // Append adds a leaf. completed are the hashes to store with it, lowest first: its own, then those of the subtrees that
 // it completes. They are tlog's stored hashes from StoredHashIndex(0, size) on.
 func (t Tree) Append(leaf []byte) (next Tree, completed []tlog.Hash) {
-	hash := tlog.RecordHash(leaf)
+	return t.appendHash(tlog.RecordHash(leaf))
+}
+
+// appendHash adds a leaf of which only the hash is at hand.
+func (t Tree) appendHash(hash tlog.Hash) (next Tree, completed []tlog.Hash) {
 	completed = append(completed, hash)
 	edge := t.edge
 	for n := t.size; n&1 == 1; n >>= 1 {

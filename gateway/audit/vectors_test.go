@@ -76,6 +76,13 @@ func vectorEntries() []example {
 		At: at, Clock: audit.Synchronised, Boot: 2, Uptime: time.Second, Machine: "box-1",
 		Record: gateway.Record{Kind: gateway.OperatorActed, Operator: "Zoë Müller (made up)", Words: "überprüft"},
 	})
+	add("an operator's act that was refused", audit.Entry{
+		At: at.Add(time.Second), Clock: audit.Synchronised, Boot: 2, Uptime: 2 * time.Second, Machine: "box-1",
+		Record: gateway.Record{
+			Kind: gateway.OperatorRefused, Phone: "phone-07", State: "remove-phone", Reasons: []gateway.Reason{gateway.PhoneBusy},
+			Operator: "operator-1 (made up)", Words: "remove phone phone-07: it is in use; release it first",
+		},
+	})
 	return examples
 }
 
@@ -173,7 +180,7 @@ func TestPublishedVectorsVerify(t *testing.T) {
 		}
 		heads, books = append(heads, head), append(books, published.book(t, head.Epoch))
 	}
-	if r := verify(t, heads, books...); r.Bad != nil || r.Records != 5 || len(r.Breaks) != 1 {
+	if r := verify(t, heads, books...); r.Bad != nil || r.Records != 6 || len(r.Breaks) != 1 {
 		t.Errorf("%d records verified: %v", r.Records, r.Bad)
 	}
 }

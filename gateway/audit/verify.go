@@ -10,7 +10,8 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Stored is one record as a log holds it: sealed, with the hashes that Append gave for it.
+// Stored is one record as a log holds it: sealed, with the hashes that Append gave for it. Of a pruned record the hashes
+// are all that is left: its Leaf is nil.
 type Stored struct {
 	Sealed
 	Hashes []tlog.Hash
@@ -18,7 +19,8 @@ type Stored struct {
 
 // Report is the outcome of a verification.
 type Report struct {
-	Records   int64  // verified before the first bad one
+	Records   int64  // verified before the first bad one, pruned ones included
+	Pruned    int64  // of them, those whose leaf lies elsewhere, as a head given to Pruned says
 	Openings  int64  // present and right
 	Forgotten int64  // erased
 	Heads     []Head // of every epoch verified to its end
@@ -44,6 +46,7 @@ func (b Bad) String() string {
 // checked (OpenCheckpoint); without any, a log that somebody rewrote as a whole cannot be told from a true one.
 type Verifier struct {
 	trusted []Head
+	pruned  map[uint32]int64 // by epoch: the size below which leaves may be missing
 	report  Report
 
 	epoch   uint32
@@ -57,6 +60,16 @@ type Verifier struct {
 // NewVerifier starts a verification against any number of trusted heads.
 func NewVerifier(trusted ...Head) *Verifier {
 	return &Verifier{trusted: slices.Clone(trusted)}
+}
+
+// Pruned adds a trusted head of somebody who signed that they store what it covers: of these records the leaf may be
+// missing from the log. Their hashes must be there, and add up to the head. It belongs before the first Epoch.
+func (v *Verifier) Pruned(head Head) {
+	if v.pruned == nil {
+		v.pruned = map[uint32]int64{}
+	}
+	v.trusted = append(v.trusted, head)
+	v.pruned[head.Epoch] = max(v.pruned[head.Epoch], head.Size)
 }
 
 // Report is the outcome so far.
@@ -116,6 +129,9 @@ func (v *Verifier) record(s Stored) string {
 	if s.Index != v.tree.size {
 		return fmt.Sprintf("it is missing; the next one found is record %d", s.Index)
 	}
+	if s.Leaf == nil {
+		return v.hash(s)
+	}
 	leaf, err := Decode(s.Leaf)
 	if err != nil {
 		return err.Error()
@@ -141,6 +157,28 @@ func (v *Verifier) record(s Stored) string {
 	v.report.Records++
 	v.report.Openings += int64(len(s.Openings))
 	v.report.Forgotten += int64(len(forgotten))
+	return ""
+}
+
+// hash checks what is left of a pruned record and appends it to the tree, or says what is wrong with it.
+func (v *Verifier) hash(s Stored) string {
+	switch {
+	case s.Index >= v.pruned[v.epoch]:
+		return "its leaf is missing and no receipt says who has it"
+	case s.Index == 0:
+		return "its leaf is missing: the first of an epoch is never pruned"
+	case len(s.Openings) > 0:
+		return "there are openings and no leaf"
+	case len(s.Hashes) == 0:
+		return "it has no stored hashes"
+	}
+	next, completed := v.tree.appendHash(s.Hashes[0])
+	if what := sameHashes(s.Hashes, completed); what != "" {
+		return what
+	}
+	v.tree = next
+	v.report.Records++
+	v.report.Pruned++
 	return ""
 }
 

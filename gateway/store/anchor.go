@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"tapward/gateway/audit"
+	"tapward/gateway/durable"
 )
 
 // The anchor holds the newest signed checkpoint outside the database: two slots, written in place in turn, so that a
@@ -53,7 +55,7 @@ func openAnchor(database string, create bool) (*anchorFile, error) {
 		return nil, explain("open anchor", a.path, err)
 	}
 	if missing {
-		if err := errors.Join(a.erase(), syncFolder(a.path)); err != nil {
+		if err := errors.Join(a.erase(), durable.Folder(filepath.Dir(a.path))); err != nil {
 			return nil, errors.Join(err, a.close())
 		}
 		if !create {

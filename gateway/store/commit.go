@@ -46,6 +46,9 @@ type leafRow struct {
 // error: the outcome is unknown, the store refuses everything from then on, and the caller ends the process and starts
 // again from the database.
 func (s *Store) Commit(ctx context.Context, state session.State, entries []audit.Entry, acts ...gateway.Act) (audit.Head, error) {
+	if err := s.thaw(ctx); err != nil {
+		return s.tree.Head(), fmt.Errorf("commit: %w", err)
+	}
 	b, err := s.gather(state, entries, acts)
 	if err != nil {
 		return s.tree.Head(), fmt.Errorf("commit: %w", err)

@@ -15,7 +15,6 @@ import (
 	"tapward/gateway"
 	"tapward/gateway/audit"
 	"tapward/gateway/session"
-	"tapward/gateway/store"
 )
 
 // durable is what a phone's session must look like after a restart.
@@ -205,15 +204,15 @@ func TestReadingTheLog(t *testing.T) {
 	if err != nil || len(records) != 10 || records[0].Index != 690 || len(records[9].Openings) != 2 {
 		t.Fatalf("%d records, %v", len(records), err)
 	}
-	listed, err := s.Log.Newest(ctx, store.Filter{Reader: "reader-1", Since: time.Unix(1_700_000_000+10, 0)}, 400)
+	listed, err := audit.Take(s.Backwards(ctx, audit.Filter{Reader: "reader-1", Since: time.Unix(1_700_000_000+10, 0)}), 400)
 	if err != nil || len(listed) != 345 || listed[0].Index != 699 || listed[344].Index != 11 {
 		t.Fatalf("%d listed, %v", len(listed), err)
 	}
 	if l := listed[0]; l.Entry.Record.Clinician != "c-made-up-699" || l.Forgotten != nil || l.Entry.Boot != 1 || l.Entry.Machine != "box-1" {
 		t.Errorf("have %+v", l)
 	}
-	for _, none := range []store.Filter{{Phone: "phone-09"}, {Kind: gateway.BoxStopped}, {Since: time.Unix(1_800_000_000, 0)}} {
-		if listed, err := s.Log.Newest(ctx, none, 10); err != nil || len(listed) != 0 {
+	for _, none := range []audit.Filter{{Phone: "phone-09"}, {Kind: gateway.BoxStopped}, {Since: time.Unix(1_800_000_000, 0)}} {
+		if listed, err := audit.Take(s.Backwards(ctx, none), 10); err != nil || len(listed) != 0 {
 			t.Errorf("%+v: %d listed, %v", none, len(listed), err)
 		}
 	}
@@ -238,7 +237,7 @@ func TestForgottenOpeningShowsAsForgotten(t *testing.T) {
 	path := ward(t, 3)
 	alter(t, path, "DELETE FROM opening WHERE leaf & 0xff = 1 AND field = 'clinician'")
 	s := open(t, config(t, path))
-	listed, err := s.Log.Newest(t.Context(), store.Filter{}, 3)
+	listed, err := audit.Take(s.Backwards(t.Context(), audit.Filter{}), 3)
 	if err != nil || !slices.Equal(listed[1].Forgotten, []audit.Field{audit.Clinician}) || listed[1].Entry.Record.Clinician != "" {
 		t.Errorf("have %+v, %v", listed, err)
 	}

@@ -25,30 +25,55 @@ type kind struct {
 	expect map[string]string
 }
 
-func writing() kind {
+func writing(string) (kind, error) {
 	return kind{
 		params: url.Values{
 			"mode": {"rw"}, "_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_foreign_keys": {"on"},
 			"_txlock": {"immediate"}, "_busy_timeout": {fmt.Sprint(busyMS)},
 		},
 		expect: map[string]string{"journal_mode": "wal", "query_only": "0"},
-	}
+	}, nil
 }
 
-func reading() kind {
+func reading(string) (kind, error) {
 	return kind{
 		params: url.Values{
 			"mode": {"ro"}, "_query_only": {"on"}, "_synchronous": {"FULL"}, "_foreign_keys": {"on"},
 			"_busy_timeout": {fmt.Sprint(busyMS)},
 		},
 		expect: map[string]string{"query_only": "1"},
-	}
+	}, nil
 }
 
-// connect opens a pool whose every connection is checked. It starts no connection.
-func connect(path string, k kind, most int) *sql.DB {
-	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: k.params.Encode()}).String()
-	db := sql.OpenDB(connector{dsn: dsn, driver: &sqlite3.SQLiteDriver{ConnectHook: k.prepare}})
+// still reads without a trace where nothing can be under way: SQLite need not, and on a read-only medium cannot, make its
+// files beside the database.
+func still(path string) (kind, error) {
+	k, err := reading(path)
+	if err != nil {
+		return k, err
+	}
+	noWAL, err := absent(path + "-wal")
+	if noWAL {
+		k.params.Set("immutable", "1")
+	}
+	return k, err
+}
+
+// frozen reads a database that no other process has open, and makes no file beside it: where there is a WAL, SQLite keeps
+// its index in memory if it may lock the whole file.
+func frozen(path string) (kind, error) {
+	k, err := still(path)
+	if err == nil && !k.params.Has("immutable") {
+		k.params.Set("mode", "rw") // or it could not lock; query_only holds all the same
+		k.params.Set("_locking_mode", "EXCLUSIVE")
+	}
+	return k, err
+}
+
+// connect opens a pool whose every connection is checked. It starts no connection; each is of the kind that is chosen
+// when it is started.
+func connect(path string, choose func(path string) (kind, error), most int) *sql.DB {
+	db := sql.OpenDB(connector{path, choose})
 	db.SetMaxOpenConns(most)
 	db.SetMaxIdleConns(most)
 	return db
@@ -91,11 +116,19 @@ func readPragma(c *sqlite3.SQLiteConn, pragma string) (string, error) {
 	return fmt.Sprint(row[0]), nil
 }
 
-// connector makes connections of one kind without a driver registered for the whole program.
+// connector makes connections without a driver registered for the whole program.
 type connector struct {
-	dsn    string
-	driver *sqlite3.SQLiteDriver
+	path   string
+	choose func(path string) (kind, error)
 }
 
-func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
-func (c connector) Driver() driver.Driver                        { return c.driver }
+func (c connector) Connect(context.Context) (driver.Conn, error) {
+	k, err := c.choose(c.path)
+	if err != nil {
+		return nil, err
+	}
+	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: c.path}).EscapedPath(), RawQuery: k.params.Encode()}
+	return (&sqlite3.SQLiteDriver{ConnectHook: k.prepare}).Open(dsn.String())
+}
+
+func (c connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }

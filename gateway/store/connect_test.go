@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,12 +27,14 @@ func TestConnectionThatIsNotAsAskedIsRefused(t *testing.T) {
 		"another journal":      {"_journal_mode", "DELETE", "journal_mode = delete where wal"},
 		"not for writing":      {"_query_only", "on", "query_only = 1 where 0"},
 	} {
-		k := writing()
-		k.params = maps.Clone(k.params)
-		if k.params.Set(c.parameter, c.value); c.value == "" {
-			k.params.Del(c.parameter)
+		otherwise := func(path string) (kind, error) {
+			k, err := writing(path)
+			if k.params.Set(c.parameter, c.value); c.value == "" {
+				k.params.Del(c.parameter)
+			}
+			return k, err
 		}
-		db := connect(path, k, 1)
+		db := connect(path, otherwise, 1)
 		if err := db.PingContext(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one with %q", name, err, c.want)
 		}

@@ -21,11 +21,11 @@ type Copy struct {
 // OpenCopy opens a database read-only. A copy is of the database with its -wal file, where there is one; alone it lacks
 // the newest commits, which a checkpoint shows.
 func OpenCopy(ctx context.Context, path string) (*Copy, error) {
-	db, box, _, err := examine(ctx, path)
+	db, box, schema, err := examine(ctx, path, still)
 	if err != nil {
 		return nil, fmt.Errorf("open copy: %w", err)
 	}
-	return &Copy{Log: Log{db}, Box: box}, nil
+	return &Copy{Log: Log{db: db, old: schema < pruneSchema}, Box: box}, nil
 }
 
 // Close lets go of the file.
@@ -34,11 +34,15 @@ func (c *Copy) Close() error { return c.db.Close() }
 // VerifyAll re-checks every record, hash and opening of every epoch, against the heads of checkpoints whose signature
 // was checked. The report names the first bad record. An error means that the file could not be read to its end.
 func (c *Copy) VerifyAll(ctx context.Context, trusted ...audit.Head) (audit.Report, error) {
+	return c.Verify(ctx, audit.NewVerifier(trusted...))
+}
+
+// Verify is VerifyAll by a verifier that was told who has what was pruned.
+func (c *Copy) Verify(ctx context.Context, v *audit.Verifier) (audit.Report, error) {
 	epochs, err := c.spans(ctx)
 	if err != nil {
 		return audit.Report{}, fmt.Errorf("verify: %w", err)
 	}
-	v := audit.NewVerifier(trusted...)
 	for _, e := range epochs {
 		ok, err := v.Epoch(e.Number, c.records(ctx, e.Number))
 		if err != nil {
@@ -64,7 +68,7 @@ const verifyBatch = 1000
 func (c *Copy) records(ctx context.Context, epoch uint32) iter.Seq2[audit.Stored, error] {
 	return func(yield func(audit.Stored, error) bool) {
 		for from := int64(0); ; {
-			batch, err := c.Leaves(ctx, epoch, from, verifyBatch)
+			batch, err := c.whole(ctx, epoch, from, verifyBatch)
 			if err != nil {
 				yield(audit.Stored{}, err)
 				return

@@ -33,6 +33,9 @@ func (s *Store) Compare(ctx context.Context, outside audit.Head) (gateway.Reason
 // OpenEpoch closes the log's tree for ever and begins the next, whose first leaf says why and names the checkpoint that
 // contradicted the old one. e's kind and reasons are set here. It fails as Commit does, and belongs to the same goroutine.
 func (s *Store) OpenEpoch(ctx context.Context, why gateway.Reason, prior string, e audit.Entry) (audit.Head, error) {
+	if err := s.thaw(ctx); err != nil {
+		return s.Head(), fmt.Errorf("open epoch: %w", err)
+	}
 	number := s.tree.Epoch + 1
 	if _, head, err := audit.PeekCheckpoint(prior); err == nil {
 		number = max(number, head.Epoch+1)

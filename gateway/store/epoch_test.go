@@ -48,8 +48,8 @@ func TestEvidenceAgainstTheDatabaseOpensAnEpoch(t *testing.T) {
 		epochs int // in the database afterwards
 	}{
 		"the WAL is gone":        {func(t *testing.T, p string) { remove(t, p+"-wal") }, audit.RolledBack, 2},
-		"the WAL is cut short":   {func(t *testing.T, p string) { truncate(t, p+"-wal", size(t, p+"-wal")/2) }, audit.RolledBack, 2},
-		"a bit of the WAL flips": {func(t *testing.T, p string) { flip(t, p+"-wal", size(t, p+"-wal")/2) }, audit.RolledBack, 2},
+		"the WAL is cut short":   {func(t *testing.T, p string) { truncate(t, p+"-wal", written(t, p+"-wal")/2) }, audit.RolledBack, 2},
+		"a bit of the WAL flips": {func(t *testing.T, p string) { flip(t, p+"-wal", written(t, p+"-wal")/2) }, audit.RolledBack, 2},
 		"an older copy is back": {func(t *testing.T, p string) {
 			older := image(t, 10)
 			copyFile(t, older, p)
@@ -137,7 +137,7 @@ func TestUncleanStopAloneOpensNoEpoch(t *testing.T) {
 	if epochs, err := s.Epochs(t.Context()); err != nil || len(epochs) != 1 || s.Head().Size != 40 {
 		t.Errorf("have %+v, %v, %v", epochs, s.Head(), err)
 	}
-	if s.Newest() == "" {
+	if s.Checkpoint() == "" {
 		t.Error("the anchored checkpoint is not published again")
 	}
 }

@@ -47,22 +47,12 @@ func examineOwner(ctx context.Context, db *sql.DB, path string) error {
 	return nil
 }
 
-// examine opens a database without leaving a trace and refuses one that is damaged, foreign or of too new a program. The
-// pool it returns only reads.
-func examine(ctx context.Context, path string) (db *sql.DB, box gateway.BoxID, schema int64, err error) {
+// examine opens a database to be read in the given way and refuses one that is damaged, foreign or of too new a program.
+func examine(ctx context.Context, path string, choose func(path string) (kind, error)) (db *sql.DB, box gateway.BoxID, schema int64, err error) {
 	if err := examineFile(path); err != nil {
 		return nil, "", 0, err
 	}
-	k := reading()
-	noWAL, err := absent(path + "-wal")
-	if err != nil {
-		return nil, "", 0, err
-	}
-	if noWAL {
-		// Nothing can be under way: SQLite need not, and on a read-only medium cannot, make its files beside it.
-		k.params.Set("immutable", "1")
-	}
-	db = connect(path, k, readers)
+	db = connect(path, choose, readers)
 	if box, schema, err = inspect(ctx, db, path); err != nil {
 		return nil, "", 0, errors.Join(err, db.Close())
 	}

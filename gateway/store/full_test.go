@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -62,7 +63,7 @@ func TestFullDiskAtEveryWritePoint(t *testing.T) {
 // fillAndRecover gives the size that the log had when the disk was full.
 func fillAndRecover(t *testing.T, pages int64) int64 {
 	dir := t.TempDir()
-	smallDisk(t, dir, 8<<20)
+	smallDisk(t, dir, 6<<20) // too small for a WAL that has its room from the start
 	path := filepath.Join(dir, "ward.db")
 	s, stop := running(t, fullConfig(t, path))
 	add(t, s, 3)
@@ -153,5 +154,80 @@ func TestBoxStartsOnAFullDisk(t *testing.T) {
 			shut(t, s)
 			mustVerify(t, path, head)
 		})
+	}
+}
+
+// TestBoxStartsWithoutAnyRoom starts a box whose reserve is used up too: it reads what stands, refuses to write, and goes
+// on from there as soon as there is room, without a restart.
+func TestBoxStartsWithoutAnyRoom(t *testing.T) {
+	for name, crashed := range map[string]bool{"after a stop": false, "after a crash": true} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { startWithoutRoom(t, crashed) }) })
+	}
+}
+
+func startWithoutRoom(t *testing.T, crashed bool) {
+	dir := t.TempDir()
+	smallDisk(t, dir, 8<<20)
+	path := filepath.Join(dir, "ward.db")
+	if crashed {
+		before := filepath.Join(t.TempDir(), "ward.db")
+		s := open(t, fullConfig(t, before))
+		add(t, s, 30)
+		crash(t, before, dir)
+	} else {
+		s := open(t, fullConfig(t, path))
+		add(t, s, 30)
+		shut(t, s)
+		remove(t, path+".reserve")
+	}
+	filler := fillDisk(t, dir, 0)
+
+	conf := fullConfig(t, path)
+	conf.BootID = "boot-2"
+	s, stop := running(t, conf)
+	head := s.Head()
+	if have := load(t, s); head.Size != 30 || have.Head != head || have.Boot != 2 || have.SameBoot || have.State.Custody != 29 {
+		t.Errorf("have %+v", have)
+	}
+	if have := s.Storage(); have != gateway.StorageNone {
+		t.Errorf("the storage is said to be %s", have)
+	}
+	if why, err := s.Compare(t.Context(), head); why != "" || err != nil {
+		t.Errorf("its own head is judged as %q, %v", why, err)
+	}
+	if err := s.ReleaseReserve(); err != nil {
+		t.Error(err)
+	}
+	if size := commitUntilFull(t, s); size != 30 {
+		t.Errorf("%d records were written without room", size-30)
+	}
+
+	remove(t, filler)
+	add(t, s, 5)
+	<-time.After(6 * time.Second)
+	synctest.Wait()
+	if have := s.Storage(); have != gateway.StorageOK {
+		t.Errorf("with room again the storage is %s", have)
+	}
+	if have := load(t, s); have.Boot != 2 || have.Head.Size != 35 {
+		t.Errorf("have %+v", have)
+	}
+	stop()
+	mustVerify(t, path, head)
+	if s := open(t, conf); load(t, s).Boot != 2 {
+		t.Error("the start was not counted")
+	}
+}
+
+func TestNoRoomForANewDatabase(t *testing.T) {
+	dir := t.TempDir()
+	smallDisk(t, dir, 1<<20)
+	fillDisk(t, dir, 0)
+	path := filepath.Join(dir, "ward.db")
+	if _, err := store.Open(t.Context(), fullConfig(t, path)); err == nil || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("a database was made out of nothing: %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("something was left behind: %v", err)
 	}
 }

@@ -14,7 +14,10 @@ import (
 
 // Log reads the audit log. Every method reads a batch and lets go of its cursor before it returns: an open cursor would
 // keep the WAL from being reused.
-type Log struct{ db *sql.DB }
+type Log struct {
+	db  *sql.DB
+	old bool // a copy from before records were pruned: it has no tables for that
+}
 
 // Epoch is one tree of the log.
 type Epoch struct {
@@ -77,16 +80,28 @@ func (l Log) spans(ctx context.Context) ([]Epoch, error) {
 }
 
 // Leaves reads at most limit records of an epoch from an index on, in order, with their hashes and the openings that were
-// not erased.
+// not erased. Pruned records are left out.
 func (l Log) Leaves(ctx context.Context, epoch uint32, from int64, limit int) ([]audit.Stored, error) {
 	first, end := leafID(epoch, from), leafID(epoch+1, 0)
 	records, _, err := l.read(ctx, `SELECT id, body, hashes FROM leaf WHERE id >= ? AND id < ? ORDER BY id LIMIT ?`, first, end, limit)
 	return records, err
 }
 
-// backwards reads the batch of records before a row, newest first, over all epochs.
-func (l Log) backwards(ctx context.Context, before int64, limit int) ([]audit.Stored, []int64, error) {
-	return l.read(ctx, `SELECT id, body, hashes FROM leaf WHERE id < ? ORDER BY id DESC LIMIT ?`, before, limit)
+// whole reads as Leaves does, with what is left of pruned records.
+func (l Log) whole(ctx context.Context, epoch uint32, from int64, limit int) ([]audit.Stored, error) {
+	if l.old {
+		return l.Leaves(ctx, epoch, from, limit)
+	}
+	first, end := leafID(epoch, from), leafID(epoch+1, 0)
+	records, _, err := l.read(ctx, `
+SELECT id, body, hashes FROM leaf WHERE id >= ?1 AND id < ?2 UNION ALL
+SELECT id, NULL, hashes FROM pruned WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3`, first, end, limit)
+	return records, err
+}
+
+// before reads the batch of records before a row, newest first, over all epochs.
+func (l Log) before(ctx context.Context, row int64, limit int) ([]audit.Stored, []int64, error) {
+	return l.read(ctx, `SELECT id, body, hashes FROM leaf WHERE id < ? ORDER BY id DESC LIMIT ?`, row, limit)
 }
 
 // read runs a query for leaves and adds their openings, all in one snapshot.
@@ -171,19 +186,18 @@ SELECT leaf, field, salt, value FROM opening WHERE leaf BETWEEN ? AND ? ORDER BY
 
 // Hashes reads one epoch's stored hashes for tlog's proofs.
 func (l Log) Hashes(ctx context.Context, epoch uint32) tlog.HashReader {
-	return hashReader(ctx, l.db, epoch)
-}
-
-func hashReader(ctx context.Context, q querier, epoch uint32) tlog.HashReader {
+	// The hash of a subtree lies with the leaf that completes it.
+	query := `SELECT substr(hashes, ?1, 32) FROM leaf WHERE id = ?2`
+	if !l.old {
+		query += ` UNION ALL SELECT substr(hashes, ?1, 32) FROM pruned WHERE id = ?2 LIMIT 1`
+	}
 	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		hashes := make([]tlog.Hash, len(indexes))
 		for i, index := range indexes {
-			// The hash of a subtree lies with the leaf that completes it.
 			level, n := tlog.SplitStoredHashIndex(index)
 			leaf := (n+1)<<level - 1
 			var hash []byte
-			err := q.QueryRowContext(ctx, `SELECT substr(hashes, ?, 32) FROM leaf WHERE id = ?`,
-				tlog.HashSize*level+1, leafID(epoch, leaf)).Scan(&hash)
+			err := l.db.QueryRowContext(ctx, query, tlog.HashSize*level+1, leafID(epoch, leaf)).Scan(&hash)
 			if err == nil && len(hash) != tlog.HashSize {
 				err = errors.New("it is not there")
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"tapward/gateway"
+	"tapward/gateway/durable"
 )
 
 //go:embed sql/migrations/*.sql
@@ -81,29 +82,16 @@ func create(ctx context.Context, path string, box gateway.BoxID) (err error) {
 	if err := os.Rename(draft, path); err != nil {
 		return fmt.Errorf("create database: %w", err)
 	}
-	return syncFolder(path)
+	return durable.Folder(filepath.Dir(path))
 }
 
 // fill writes the schema and the ward's one row. Closing the only connection moves the WAL into the file.
 func fill(ctx context.Context, path string, box gateway.BoxID) (err error) {
-	db := connect(path, writing(), 1)
+	db := connect(path, writing, 1)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if err := migrate(ctx, db); err != nil {
 		return err
 	}
 	_, err = db.ExecContext(ctx, `INSERT INTO ward (id, box) VALUES (1, ?)`, string(box))
 	return err
-}
-
-// syncFolder makes a name in a folder durable.
-func syncFolder(path string) error {
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	defer folder.Close()
-	if err := folder.Sync(); err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	return nil
 }

@@ -43,27 +43,25 @@ func (s *Store) open(ctx context.Context) error {
 	if s.reserve, err = openReserve(path, s.config.Reserve, s.config.LowWater); err != nil {
 		return err
 	}
+	cramped, err := s.reserve.cramped()
+	if err != nil {
+		return err
+	}
 	if missing {
-		if s.anchor, err = openAnchor(path, true); err != nil {
-			return err
-		}
-		if err := create(ctx, path, s.config.Box); err != nil {
+		if err := s.create(ctx, cramped); err != nil {
 			return err
 		}
 	}
+	s.frozen.Store(cramped)
 	schema, err := s.check(ctx)
 	if err != nil {
 		return err
 	}
-	if s.anchor == nil {
-		if s.anchor, err = openAnchor(path, false); err != nil {
-			return err
-		}
+	s.Log.db = connect(path, s.readLog, readers)
+	if cramped {
+		return s.openFrozen(ctx, schema)
 	}
-	if err := s.openWriting(ctx, schema); err != nil {
-		return err
-	}
-	return s.resume(ctx)
+	return s.openWriting(ctx, schema)
 }
 
 func absent(path string) (bool, error) {
@@ -76,9 +74,24 @@ func absent(path string) (bool, error) {
 	return false, nil
 }
 
+// create makes the database and its blank anchor.
+func (s *Store) create(ctx context.Context, cramped bool) (err error) {
+	if cramped {
+		return fmt.Errorf("there is no room to make a database at %s: free the disk", s.config.Path)
+	}
+	if s.anchor, err = openAnchor(s.config.Path, true); err != nil {
+		return err
+	}
+	return create(ctx, s.config.Path, s.config.Box)
+}
+
 // check refuses, before anything can be written, a file that must be left alone.
 func (s *Store) check(ctx context.Context) (schema int64, err error) {
-	db, box, schema, err := examine(ctx, s.config.Path)
+	choose := still
+	if s.frozen.Load() {
+		choose = frozen
+	}
+	db, box, schema, err := examine(ctx, s.config.Path, choose)
 	if err != nil {
 		return 0, err
 	}
@@ -88,27 +101,35 @@ func (s *Store) check(ctx context.Context) (schema int64, err error) {
 	return schema, errors.Join(err, db.Close())
 }
 
-// openWriting opens the pools; the writer first, because one that only reads cannot recover the WAL.
-func (s *Store) openWriting(ctx context.Context, schema int64) error {
-	s.writer = connect(s.config.Path, writing(), 1)
+// openWriting opens the anchor and the pools, the writer first, because one that only reads cannot recover the WAL; and
+// takes the log and the state up where they stand.
+func (s *Store) openWriting(ctx context.Context, schema int64) (err error) {
+	if s.anchor == nil {
+		if s.anchor, err = openAnchor(s.config.Path, false); err != nil {
+			return err
+		}
+	}
+	s.writer = connect(s.config.Path, writing, 1)
 	if schema < newestSchema() {
 		if err := migrate(ctx, s.writer); err != nil {
 			return err
 		}
 	}
-	var err error
 	if s.conn, err = s.writer.Conn(ctx); err != nil {
 		return fmt.Errorf("open %s for writing: %w", s.config.Path, err)
 	}
-	s.maintenance = connect(s.config.Path, writing(), 1)
-	s.Log.db = connect(s.config.Path, reading(), readers)
-	return s.prepareStatements(ctx)
+	s.maintenance = connect(s.config.Path, writing, 1)
+	s.unfreeze()
+	if err := s.prepareStatements(ctx); err != nil {
+		return err
+	}
+	return s.resume(ctx)
 }
 
-// resume takes the log and the state up where they stand. On a disk that is full it makes room first, because a box
-// that cannot start cannot take anything away.
+// resume goes on with the log. On a disk that is full it makes room first, because a box that cannot start cannot take
+// anything away.
 func (s *Store) resume(ctx context.Context) error {
-	if err := s.readStanding(ctx); err != nil {
+	if err := errors.Join(s.readBoot(ctx), s.readStanding(ctx)); err != nil {
 		return err
 	}
 	start := func() error {
@@ -152,23 +173,30 @@ func (s *Store) readStanding(ctx context.Context) error {
 	return nil
 }
 
-// countBoot raises the boot counter when the machine has restarted.
-func (s *Store) countBoot(ctx context.Context) error {
+// readBoot finds the number of this boot: the last one's, or the next where the machine has restarted.
+func (s *Store) readBoot(ctx context.Context) error {
 	var last string
 	row := s.Log.db.QueryRowContext(ctx, `SELECT boot, boot_id FROM ward`)
 	if err := row.Scan(&s.boot, &last); err != nil {
 		return fmt.Errorf("read boot counter: %w", err)
 	}
-	if s.sameBoot = last == s.config.BootID; s.sameBoot {
+	if s.sameBoot = last == s.config.BootID; !s.sameBoot {
+		s.boot++
+	}
+	return nil
+}
+
+// countBoot writes down that the machine has restarted, where it has.
+func (s *Store) countBoot(ctx context.Context) error {
+	if s.sameBoot {
 		return nil
 	}
 	err := s.transact(ctx, func(ctx context.Context) error {
-		_, err := s.conn.ExecContext(ctx, `UPDATE ward SET boot = boot + 1, boot_id = ?`, s.config.BootID)
+		_, err := s.conn.ExecContext(ctx, `UPDATE ward SET boot = ?, boot_id = ?`, int64(s.boot), s.config.BootID)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("count the boot: %w", err)
 	}
-	s.boot++
 	return nil
 }

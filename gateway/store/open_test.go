@@ -54,7 +54,7 @@ func TestOpenRefusesAndWritesNothing(t *testing.T) {
 		"another format":      {func(t *testing.T, p string) { overwrite(t, p, 0, "%PDF") }, nil, "is not an SQLite database"},
 		"another program's":   {func(t *testing.T, p string) { alter(t, p, "PRAGMA application_id = 7") }, nil, "database of another program"},
 		"another box's":       {nil, func(c *store.Config) { c.Box = "box-2" }, "belongs to box box-1 and this is box box-2"},
-		"two releases ahead":  {func(t *testing.T, p string) { setSchema(t, p, 3) }, nil, "schema version 3 and this program knows 1 and bears 2"},
+		"two releases ahead":  {func(t *testing.T, p string) { setSchema(t, p, 4) }, nil, "schema version 4 and this program knows 2 and bears 3"},
 		"a damaged page":      {func(t *testing.T, p string) { overwrite(t, p, 3*4096, strings.Repeat("\xff", 512)) }, nil, "Keep it as evidence"},
 		"a file cut short":    {func(t *testing.T, p string) { truncate(t, p, 5*4096) }, nil, "Keep it as evidence"},
 		"no box name":         {nil, func(c *store.Config) { c.Box = "" }, "must be given"},
@@ -90,7 +90,7 @@ func TestOpenRefusesAndWritesNothing(t *testing.T) {
 
 func TestOpenBearsOneReleaseAhead(t *testing.T) {
 	path := ward(t, 3)
-	setSchema(t, path, 2)
+	setSchema(t, path, 3)
 	alter(t, path, "ALTER TABLE session ADD COLUMN something_new TEXT")
 	s := open(t, config(t, path))
 	add(t, s, 2)
@@ -176,7 +176,7 @@ func TestSQLiteIsNewEnough(t *testing.T) {
 }
 
 func setSchema(t testing.TB, path string, version int) {
-	for v := 2; v <= version; v++ {
+	for v := 3; v <= version; v++ {
 		alter(t, path, "INSERT INTO schema_version (version_id, is_applied) VALUES (?, 1)", v)
 	}
 }

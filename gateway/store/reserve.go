@@ -33,14 +33,20 @@ func openReserve(database string, size, lowWater int64) (*reserve, error) {
 	if info, err := os.Stat(r.path); err == nil {
 		r.absent = info.Size() != size
 	}
-	free, err := r.free()
-	if err != nil {
+	cramped, err := r.cramped()
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if free < headroom {
+	case cramped:
 		return r, r.release()
 	}
 	return r, r.restore()
+}
+
+// cramped says that there is not even enough room to open a database.
+func (r *reserve) cramped() (bool, error) {
+	free, err := r.free()
+	return free < headroom, err
 }
 
 // free is what a file of ours may still take from the disk, in bytes.

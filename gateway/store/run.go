@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	anchorPace  = 100 * time.Millisecond // at most one anchor write in this time, so that taps have the disk
+	anchorPace  = 100 * time.Millisecond // between a commit and the anchor write for it and what follows, so that taps have the disk
 	idleTime    = time.Second            // without a commit before the WAL is moved into the database
 	reservePace = 5 * time.Second        // between looks at the free space
 )
@@ -24,7 +24,7 @@ func (s *Store) Run(ctx context.Context) error {
 	idle, space := time.NewTimer(idleTime), time.NewTicker(reservePace)
 	defer idle.Stop()
 	defer space.Stop()
-	var paced <-chan time.Time // set while the anchor rests
+	var paced <-chan time.Time // set while the anchor waits
 	committed := s.committed
 	for {
 		var err error
@@ -32,13 +32,15 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-committed:
-			err = s.publish()
 			idle.Reset(idleTime)
 			paced, committed = time.After(anchorPace), nil
 		case <-paced:
+			err = s.publish()
 			paced, committed = nil, s.committed
 		case <-idle.C:
-			err = s.settle(ctx)
+			if !s.frozen.Load() {
+				err = s.settle(ctx)
+			}
 		case <-space.C:
 			err = s.reserve.restore()
 		}
@@ -48,14 +50,14 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
-// publish signs the newest head, writes it to the anchor and makes it Newest.
+// publish signs the newest head, writes it to the anchor and makes it the Checkpoint.
 func (s *Store) publish() error {
 	head := s.Head()
 	if s.config.Signer == nil || head.Size == 0 {
 		return nil
 	}
 	checkpoint, err := audit.SignCheckpoint(s.config.Box, head, s.config.Signer)
-	if err != nil || checkpoint == s.Newest() {
+	if err != nil || checkpoint == s.Checkpoint() {
 		return err
 	}
 	if err := s.anchor.write(checkpoint); err != nil {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,8 +16,15 @@ import (
 
 	"tapward/gateway"
 	"tapward/gateway/audit"
+	"tapward/gateway/kernel"
 	"tapward/gateway/session"
 )
+
+// DatabaseFile is what a ward's database is called in its box's data folder.
+const DatabaseFile = "ward.db"
+
+// LowWater is how many bytes must be free, where Config does not say otherwise, for phones to be handed out.
+const LowWater = 64 << 20
 
 // Config is what a store needs to know. Path and Box are required.
 type Config struct {
@@ -32,15 +38,15 @@ type Config struct {
 	BootID string      // of the running kernel; empty: read from /proc
 
 	Reserve  int64 // bytes kept for locks and returns on a full disk; 0: 16 MiB
-	LowWater int64 // bytes free below which check-outs stop; 0: 64 MiB
+	LowWater int64 // bytes free below which check-outs stop; 0: LowWater
 }
 
-// Store is an open database with this process as its one writer. One goroutine calls Commit and OpenEpoch; everything
-// else may be called from any.
+// Store is an open database with this process as its one writer. One goroutine calls Commit and OpenEpoch, one calls
+// KeepReceipt and Prune; everything else may be called from any.
 type Store struct {
 	Log
 
-	// Fixed by Open.
+	// Fixed by Open or, where that found no room, by the thaw.
 	config      Config
 	boot        uint64
 	sameBoot    bool
@@ -52,6 +58,9 @@ type Store struct {
 	prepared    []*sql.Stmt // all of them
 	anchor      *anchorFile
 	reserve     *reserve
+
+	turn   sync.Mutex  // of whoever writes rows, so that nobody waits in SQLite, which would sleep
+	frozen atomic.Bool // nothing can be written; writer, maintenance and anchor are not open
 
 	// Owned by the goroutine that commits.
 	tree     audit.Tree
@@ -98,21 +107,20 @@ func (c Config) complete() (Config, error) {
 		c.Reserve = 16 << 20
 	}
 	if c.LowWater == 0 {
-		c.LowWater = 64 << 20
+		c.LowWater = LowWater
 	}
 	if c.BootID == "" {
-		id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-		if err != nil {
-			return c, fmt.Errorf("read the kernel's boot id: %w", err)
+		var err error
+		if c.BootID, err = kernel.BootID(); err != nil {
+			return c, err
 		}
-		c.BootID = strings.TrimSpace(string(id))
 	}
 	return c, nil
 }
 
-// Newest is the newest signed checkpoint that is safe outside the database, for everything that leaves the box; empty
+// Checkpoint is the newest signed checkpoint that is safe outside the database, for everything that leaves the box; empty
 // before the first.
-func (s *Store) Newest() string {
+func (s *Store) Checkpoint() string {
 	if p := s.newest.Load(); p != nil {
 		return *p
 	}
@@ -130,7 +138,7 @@ func (s *Store) Head() audit.Head {
 // returned.
 func (s *Store) Close() error {
 	var errs []error
-	if s.broken == nil && s.config.Signer != nil {
+	if s.broken == nil && s.config.Signer != nil && !s.frozen.Load() {
 		errs = append(errs, s.publish())
 	}
 	errs = append(errs, s.release())

@@ -18,6 +18,7 @@ type statements struct {
 	leaf, opening, session, forget, custody *sql.Stmt
 }
 
+// prepareStatements makes ready what a commit needs: the statements and, on a disk with room to spare, the WAL.
 func (s *Store) prepareStatements(ctx context.Context) error {
 	for to, query := range map[**sql.Stmt]string{
 		&s.statements.begin:    `BEGIN IMMEDIATE`,
@@ -35,7 +36,11 @@ func (s *Store) prepareStatements(ctx context.Context) error {
 		}
 		*to, s.prepared = stmt, append(s.prepared, stmt)
 	}
-	return nil
+	free, err := s.reserve.free()
+	if err != nil || free < s.reserve.lowWater+walRoom {
+		return err
+	}
+	return extendWAL(s.config.Path)
 }
 
 // transact runs fn in one immediate transaction that no cancellation reaches, and sorts its failure: gateway.ErrStorageFull, where
@@ -44,6 +49,8 @@ func (s *Store) transact(ctx context.Context, fn func(context.Context) error) er
 	if s.broken != nil {
 		return fmt.Errorf("the store is closed to writing since an earlier failure: %w", s.broken)
 	}
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	ctx = context.WithoutCancel(ctx)
 	_, err := s.statements.begin.ExecContext(ctx)
 	if err == nil {
