@@ -14,28 +14,15 @@ import (
 	"tapward/gateway/session"
 )
 
-// takeover is armed at the station for the next tap at a reader.
-type takeover struct {
-	phone gateway.PhoneID
-	until time.Time
-}
-
-// takeoverFor is how long a take-over stays armed.
-const takeoverFor = 15 * time.Second
-
 // ErrStopped says that the engine no longer takes acts.
 var ErrStopped = errors.New("the box is stopping")
 
 // Do has an operator's act carried out and returns when it is durable, with what is wrong with it otherwise. An act that
-// is refused changes nothing.
+// is refused changes nothing; the log has it all the same.
 func (e *Engine) Do(ctx context.Context, operator string, act gateway.Act) error {
 	m := acted{operator: operator, act: act}
 	if load, ok := act.(gateway.LoadPolicy); ok {
-		doc, err := policy.Parse(load.Document)
-		if err != nil {
-			return err
-		}
-		m.document = doc
+		m.document, m.mistakes = policy.Parse(load.Document)
 	}
 	done := make(chan error, 1)
 	m.done = done
@@ -48,11 +35,6 @@ func (e *Engine) Do(ctx context.Context, operator string, act gateway.Act) error
 	case <-ctx.Done():
 		return fmt.Errorf("%w before it answered: look whether the act was done", ctx.Err())
 	}
-}
-
-// refuse is what an operator is told about an act that cannot be done as things stand.
-func refuse(reason gateway.Reason, words string, args ...any) error {
-	return &gateway.Refusal{Reason: reason, Words: fmt.Sprintf(words, args...)}
 }
 
 // act carries out an operator's act, or says why not.
@@ -69,14 +51,19 @@ func (e *Engine) act(m acted) {
 	case gateway.TakeOver:
 		err = e.takeOver(m.operator, a)
 	case gateway.LoadPolicy:
-		err = e.loadPolicy(m.operator, a, m.document)
+		if err = m.mistakes; err == nil {
+			err = e.loadPolicy(m.operator, a, m.document)
+		}
 	default:
 		err = fmt.Errorf("this box does not know the act %T", a)
+	}
+	if err != nil {
+		e.note(refusal(m.operator, m.act, err))
 	}
 	for i := range e.batch.steps[first:] {
 		e.batch.steps[first+i].act = m.act
 	}
-	e.batch.replies = append(e.batch.replies, reply{m.done, m.act, err})
+	e.batch.replies = append(e.batch.replies, reply{m.done, m.operator, m.act, err})
 }
 
 func (e *Engine) addPhone(operator string, a gateway.AddPhone) error {
@@ -89,11 +76,17 @@ func (e *Engine) addPhone(operator string, a gateway.AddPhone) error {
 	case !slices.Contains(gateway.Classes, p.Class):
 		return refuse(gateway.Incomplete, "add phone %s: class %q is not one of %v", p.ID, p.Class, gateway.Classes)
 	}
-	if here, known := e.registry.Phone(p.ID); known && here.Phone.Key != p.Key && !e.state.CanRemove(p.ID) {
+	here, known := e.registry.Phone(p.ID)
+	another := known && here.Phone.Key != p.Key
+	if another && !e.state.CanRemove(p.ID) {
 		return refuse(gateway.PhoneBusy, "add phone %s: it is in use, its key can change only while it is free", p.ID)
 	}
 	if other := e.keyOwner(p.Key); other != "" && other != p.ID {
 		return refuse(gateway.PhoneBusy, "add phone %s: its key belongs to %s already; remove that one first", p.ID, other)
+	}
+	if another { // nothing that was known of the former phone is true of this one
+		e.step(session.Removed{At: time.Now(), Phone: p.ID})
+		e.write(gateway.Record{Kind: gateway.PhoneRemoved, Phone: p.ID, Operator: operator, Words: here.Phone.Key.String()})
 	}
 	e.step(session.Added{At: time.Now(), Phone: p.ID})
 	e.write(gateway.Record{Kind: gateway.PhoneAdded, Phone: p.ID, State: string(p.Class), Operator: operator, Words: p.Key.String()})
@@ -154,55 +147,13 @@ func (e *Engine) releasePhone(operator string, a gateway.ReleasePhone) error {
 	return nil
 }
 
-// takeOver arms the next tap at a reader; without a phone it cancels what is armed.
-func (e *Engine) takeOver(operator string, a gateway.TakeOver) error {
-	if a.Phone == "" {
-		e.cancelTakeOver(operator)
-		return nil
-	}
-	if p, ok := e.state.Phone(a.Phone); !ok || p.Phase != session.Bound {
-		return refuse(gateway.UnknownPhone, "take over phone %s: nobody holds it", a.Phone)
-	}
-	if _, ok := e.policy.Place(a.Reader); !ok {
-		return refuse(gateway.UnknownReader, "take over at reader %s: the policy has no such reader", a.Reader)
-	}
-	clear(e.armed) // any other input cancels
-	e.armed[a.Reader] = takeover{a.Phone, time.Now().Add(takeoverFor)}
-	e.write(gateway.Record{Kind: gateway.OperatorActed, Reader: a.Reader, Phone: a.Phone, State: "take-over-armed", Operator: operator})
-	return nil
-}
-
-func (e *Engine) cancelTakeOver(operator string) {
-	for reader, t := range e.armed {
-		e.write(gateway.Record{Kind: gateway.OperatorActed, Reader: reader, Phone: t.phone, State: "take-over-cancelled", Operator: operator})
-	}
-	clear(e.armed)
-}
-
-// lapse forgets a take-over whose time has passed.
-func (e *Engine) lapse(now time.Time) {
-	for reader, t := range e.armed {
-		if !now.Before(t.until) {
-			delete(e.armed, reader)
-			e.batch.show = true
-		}
-	}
-}
-
-// disarm is the take-over that a tap at the reader uses up. A tap anywhere cancels the others.
-func (e *Engine) disarm(reader gateway.ReaderID, now time.Time) (gateway.PhoneID, bool) {
-	t, ok := e.armed[reader]
-	clear(e.armed)
-	return t.phone, ok && now.Before(t.until)
-}
-
 func (e *Engine) loadPolicy(operator string, a gateway.LoadPolicy, doc policy.Document) error {
 	next, err := e.policy.Succeed(doc, e.cfg.Ward, e.cfg.BadgeKey)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	barred := next.Barred(e.policy, now)
+	barred := next.Barred(e.policy, e.judged(now))
 	e.policy, e.loaded = next, now
 	e.write(gateway.Record{Kind: gateway.PolicyLoaded, Policy: next.Digest(), State: fmt.Sprintf("version-%d", next.Version()), Operator: operator})
 	if len(barred) > 0 {

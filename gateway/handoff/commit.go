@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,12 +17,13 @@ import (
 
 // batch is what one commit will hold, and what is done once it has.
 type batch struct {
-	before  session.State // state and policy to go back to where nothing could be written
+	before  session.State // state, policy and take-overs as they were, for where nothing could be written
 	policy  policy.Snapshot
 	loaded  time.Time
+	armed   map[gateway.ReaderID]takeover
 	steps   []step
 	entries []audit.Entry
-	facts   []audit.Entry // those of them that no step and no act made: they hold whether they can be written or not
+	facts   []audit.Entry // those of them that hold whether they can be written or not
 	acts    []gateway.Act
 	then    []func() // what an act changes outside the state
 	replies []reply
@@ -36,12 +38,18 @@ type step struct {
 }
 
 type reply struct {
-	done chan<- error
-	act  gateway.Act
-	err  error
+	done     chan<- error
+	operator string
+	act      gateway.Act
+	err      error
 }
 
-func (e *Engine) begin() { e.batch = batch{before: e.state, policy: e.policy, loaded: e.loaded} }
+func (e *Engine) begin() {
+	e.batch = batch{before: e.state, policy: e.policy, loaded: e.loaded}
+	if len(e.armed) > 0 {
+		e.batch.armed = maps.Clone(e.armed)
+	}
+}
 
 // step makes one step of the machine and takes its records into the batch.
 func (e *Engine) step(event session.Event) {
@@ -59,7 +67,8 @@ func (e *Engine) step(event session.Event) {
 // write takes a record into the batch.
 func (e *Engine) write(r gateway.Record) { e.batch.entries = append(e.batch.entries, e.entry(r)) }
 
-// note takes a record into the batch that neither a step nor an act makes: of a reader, the clock, a stranger, the box.
+// note takes a record into the batch that holds whether it can be written or not: of a reader, the clock, a stranger, the
+// box, a refused act, the end of a take-over.
 func (e *Engine) note(r gateway.Record) {
 	entry := e.entry(r)
 	e.batch.entries, e.batch.facts = append(e.batch.entries, entry), append(e.batch.facts, entry)
@@ -73,8 +82,9 @@ func (e *Engine) entry(r gateway.Record) audit.Entry {
 	if r.Policy.IsZero() {
 		r.Policy = e.policy.Digest()
 	}
+	uptime := e.cfg.Uptime()
 	return audit.Entry{
-		Record: r, At: now, Clock: e.clock, Boot: e.cfg.Boot, Uptime: e.cfg.Uptime(), Machine: string(e.cfg.Box),
+		Record: r, At: now, Clock: e.believed(now, uptime), Boot: e.cfg.Boot, Uptime: uptime, Machine: string(e.cfg.Box),
 		PolicySigned: e.policy.Signed(),
 	}
 }
@@ -119,12 +129,14 @@ func (e *Engine) commit() error {
 }
 
 func (e *Engine) store() error {
+	e.prepare()
 	entries := slices.Concat(e.pending, e.batch.entries)
 	head, err := e.cfg.Journal.Commit(context.Background(), e.state, entries, e.batch.acts...)
 	if err != nil {
 		return err
 	}
 	e.head, e.pending = head, nil
+	e.raiseFloor(entries)
 	for _, s := range e.batch.steps {
 		e.trace(s)
 	}

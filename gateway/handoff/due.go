@@ -39,8 +39,11 @@ func (e *Engine) due() {
 	}
 	e.lapse(now)
 	if !now.Before(e.nextLook) {
-		e.nextLook = now.Add(lookEvery)
 		e.look(now)
+		e.nextLook = now.Add(lookEvery)
+		if e.storage != gateway.StorageOK {
+			e.nextLook = now.Add(lookSoon)
+		}
 	}
 	if e.cfg.Pet != nil && !now.Before(e.nextPet) {
 		e.nextPet = now.Add(e.cfg.Watchdog)
@@ -50,7 +53,7 @@ func (e *Engine) due() {
 
 // look ends the sessions of people whose time is over, and looks how much room the disk has.
 func (e *Engine) look(now time.Time) {
-	who := slices.DeleteFunc(e.policy.Barred(e.policy, now), func(id gateway.ClinicianID) bool {
+	who := slices.DeleteFunc(e.policy.Barred(e.policy, e.judged(now)), func(id gateway.ClinicianID) bool {
 		_, holds := e.state.Held(id)
 		return !holds
 	})
@@ -69,6 +72,9 @@ func (e *Engine) storageTurned(s gateway.Storage) {
 }
 
 func (e *Engine) clockTurned(c audit.Clock) {
+	if c == audit.Synchronised {
+		e.agreed = floor{time.Now().Round(0), e.cfg.Uptime()}
+	}
 	if c != e.clock {
 		e.clock = c
 		e.note(gateway.Record{Kind: gateway.ClockChanged, State: string(c)})

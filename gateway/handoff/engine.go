@@ -40,6 +40,8 @@ type Phones interface {
 	// Send delivers a command, again and again under one id, until the phone answers, its link ends or the command is
 	// too old. name is what a bind shows.
 	Send(c gateway.Command, name string)
+	// Prepare announces a Send that follows if the commit succeeds. Nothing goes out before.
+	Prepare(c gateway.Command, name string)
 	Pair(p gateway.Phone)
 	Forget(id gateway.PhoneID)
 	Propose(s phone.Sighting)
@@ -66,6 +68,7 @@ type Config struct {
 	SameBoot bool
 	Policy   policy.Snapshot
 	Loaded   time.Time // when the policy was
+	Floor    time.Time // one that has surely passed, as the log knows; zero: it knows none
 
 	BadgeKey gateway.BadgeKey // for the policies to come
 	Sources  []gateway.ReaderID
@@ -90,7 +93,10 @@ type Engine struct {
 	loaded   time.Time
 	head     audit.Head
 	clock    audit.Clock
+	floor    floor
+	agreed   floor // when the clock was last found synchronised
 	storage  gateway.Storage
+	uplink   gateway.Uplink
 	readers  map[gateway.ReaderID]gateway.WardReader
 	taps     []gateway.WardTap
 	armed    map[gateway.ReaderID]takeover
@@ -112,6 +118,8 @@ type (
 	reported     struct{ phone.Report }
 	turned       struct{ reader.Status }
 	clocked      struct{ audit.Clock }
+	uplinked     struct{ gateway.Uplink }
+	recorded     struct{ gateway.Record }
 	contradicted struct {
 		head       audit.Head
 		checkpoint string
@@ -120,6 +128,7 @@ type (
 		operator string
 		act      gateway.Act
 		document policy.Document // LoadPolicy: parsed outside the loop
+		mistakes error           // in the document
 		done     chan<- error
 	}
 )
@@ -130,11 +139,14 @@ func (turned) message()       {}
 func (clocked) message()      {}
 func (acted) message()        {}
 func (contradicted) message() {}
+func (uplinked) message()     {}
+func (recorded) message()     {}
 
 const (
 	mailboxSize = 1024
 	batchSize   = 256 // messages taken into one commit
 	lookEvery   = time.Minute
+	lookSoon    = 5 * time.Second // while the disk has little room
 	drainFor    = 2 * time.Second
 )
 
@@ -149,6 +161,8 @@ func New(cfg Config) *Engine {
 		loaded:   cfg.Loaded,
 		head:     cfg.Head,
 		clock:    audit.ClockUnknown,
+		uplink:   gateway.Uplink{State: gateway.NoUplink},
+		floor:    floor{cfg.Floor.Round(0), cfg.Uptime()},
 		readers:  map[gateway.ReaderID]gateway.WardReader{},
 		armed:    map[gateway.ReaderID]takeover{},
 		passages: map[gateway.Custody]passage{},
@@ -178,6 +192,12 @@ func (e *Engine) Clock(ctx context.Context, c audit.Clock) { e.post(ctx, clocked
 func (e *Engine) Contradicted(ctx context.Context, head audit.Head, checkpoint string) {
 	e.post(ctx, contradicted{head, checkpoint})
 }
+
+// Uplink tells how the box stands with the hospital, for the station; nothing is decided by it.
+func (e *Engine) Uplink(ctx context.Context, u gateway.Uplink) { e.post(ctx, uplinked{u}) }
+
+// Record has something written down that happened outside the loop.
+func (e *Engine) Record(ctx context.Context, r gateway.Record) { e.post(ctx, recorded{r}) }
 
 func (e *Engine) post(ctx context.Context, m message) bool {
 	select {
@@ -252,6 +272,10 @@ func (e *Engine) handle(m message) {
 		e.clockTurned(m.Clock)
 	case contradicted:
 		e.contradicted(m)
+	case uplinked:
+		e.uplink, e.batch.show = m.Uplink, true
+	case recorded:
+		e.note(m.Record)
 	case acted:
 		e.act(m)
 	default:

@@ -19,12 +19,19 @@ func (e *Engine) withoutStore() {
 	b := e.batch
 	e.begin()
 	e.state, e.policy, e.loaded = b.before, b.policy, b.loaded
-	clear(e.armed)
+	armed := e.armed
+	e.armed = map[gateway.ReaderID]takeover{}
 	e.storage = gateway.StorageNone
-	if len(e.pending) == 0 {
+	first := len(e.pending) == 0
+	e.postpone(b.facts...) // made before anything below, and the log's time since boot must not go back
+	if first {
 		e.postpone(e.entry(gateway.Record{Kind: gateway.StorageChanged, State: e.storage.String()}))
 	}
-	e.postpone(b.facts...)
+	for reader, t := range armed {
+		if b.armed[reader] == t { // not one that was refused just now
+			e.postpone(e.entry(t.ended(reader, takeOverCancelled, gateway.StorageExhausted)))
+		}
+	}
 	for _, s := range b.steps {
 		if s.act == nil || releases(s.act) {
 			e.stepWithoutStore(s.event)
@@ -33,10 +40,11 @@ func (e *Engine) withoutStore() {
 	for _, r := range b.replies {
 		if r.err == nil && !releases(r.act) {
 			r.err = refuse(gateway.StorageExhausted, "the box's disk is full: nothing was changed")
+			e.postpone(e.entry(refusal(r.operator, r.act, r.err)))
 		}
 		e.batch.replies = append(e.batch.replies, r)
 	}
-	e.nextLook = time.Now().Add(5 * time.Second)
+	e.nextLook = time.Now().Add(lookSoon)
 }
 
 // stepWithoutStore makes a step that gives nothing: a tap that would is refused, and before anything else that would, all
@@ -87,6 +95,11 @@ func gives(effects []session.Effect) bool {
 
 // releases says that an act takes access away, which never waits for a disk.
 func releases(act gateway.Act) bool {
-	_, ok := act.(gateway.ReleasePhone)
-	return ok
+	switch act := act.(type) {
+	case gateway.ReleasePhone:
+		return true
+	case gateway.TakeOver:
+		return act.Phone == ""
+	}
+	return false
 }

@@ -361,6 +361,9 @@ func TestUnknownOutcomeEndsTheEngine(t *testing.T) {
 				if len(w.phones.sent) != before {
 					t.Error("a command was sent although its commit is not known to stand")
 				}
+				if len(w.phones.prepared) != 1 {
+					t.Errorf("%d binds were announced before the commit, want 1", len(w.phones.prepared))
+				}
 				w.crashed()
 				w.start()
 				w.phones.link("phone-1")

@@ -15,20 +15,24 @@ type handsets struct {
 	report func(phone.Report)
 	all    map[gateway.PhoneID]*handset
 	sent   []gateway.Command
+
+	prepared []gateway.Command
 }
 
 type handset struct {
-	id      gateway.PhoneID
-	linked  bool
-	fence   gateway.Fence
-	grant   gateway.Grant
-	digest  gateway.Digest
-	name    string
-	locked  bool
-	left    bool
-	battery int
-	slot    string
-	picked  bool
+	id        gateway.PhoneID
+	linked    bool
+	fence     gateway.Fence
+	grant     gateway.Grant
+	digest    gateway.Digest
+	name      string
+	locked    bool
+	left      bool
+	battery   int
+	slot      string
+	picked    bool
+	presented gateway.ReaderID
+	away      bool // it stood outside a dock in its session
 
 	deaf        bool // commands do not reach it
 	mute        bool // it obeys and its receipt is lost
@@ -81,12 +85,17 @@ func (hs *handsets) status(id gateway.PhoneID) {
 	hs.mu.Lock()
 	h := *hs.all[id]
 	hs.mu.Unlock()
-	hs.report(phone.Status{At: time.Now(), Phone: id, Battery: h.battery, Healthy: !h.left, Slot: h.slot, PickedUp: h.picked, Locked: h.locked})
+	hs.report(phone.Status{At: time.Now(), Phone: id, Battery: h.battery, Healthy: !h.left, Slot: h.slot, PickedUp: h.picked, Left: h.away, Presented: h.presented, Locked: h.locked})
 }
 
-// pick takes the phone up, dock puts it into a slot.
+// pick takes the phone up, use touches it where it is, dock puts it into a slot.
 func (hs *handsets) pick(id gateway.PhoneID) {
-	hs.change(id, func(h *handset) { h.picked, h.slot = true, "" })
+	hs.change(id, func(h *handset) { h.picked, h.away, h.slot = true, true, "" })
+	hs.status(id)
+}
+
+func (hs *handsets) use(id gateway.PhoneID) {
+	hs.change(id, func(h *handset) { h.picked = true })
 	hs.status(id)
 }
 
@@ -120,6 +129,13 @@ func (hs *handsets) Send(c gateway.Command, name string) {
 	})
 }
 
+// Prepare is heard by no phone.
+func (hs *handsets) Prepare(c gateway.Command, _ string) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	hs.prepared = append(hs.prepared, c)
+}
+
 func (*handsets) Pair(gateway.Phone)       {}
 func (*handsets) Forget(gateway.PhoneID)   {}
 func (*handsets) Propose(_ phone.Sighting) {}
@@ -138,6 +154,7 @@ func (h *handset) obey(c gateway.Command, name string) gateway.Receipt {
 		switch c.Kind {
 		case gateway.Bind:
 			h.grant, h.digest, h.name, h.locked, h.picked = c.Grant, c.Grant.Digest(), name, false, false
+			h.away = h.slot == ""
 			r.Kind = gateway.Bound
 		case gateway.Renew:
 			h.locked = h.locked && !c.Unlock

@@ -36,13 +36,40 @@ func (e *Engine) perform() {
 	}
 }
 
+// prepareMost binds of one batch are signed while the disk is busy with the commit. The signatures of a whole crowd would
+// keep the processors from the commit.
+const prepareMost = 2
+
+// prepare announces the binds that the batch will send.
+func (e *Engine) prepare() {
+	most := prepareMost
+	for _, s := range e.batch.steps {
+		for _, eff := range s.effects {
+			send, ok := eff.(session.Send)
+			if !ok || send.Command.Kind != gateway.Bind {
+				continue
+			}
+			if most--; most < 0 {
+				return
+			}
+			e.cfg.Phones.Prepare(send.Command, e.name(send.Command))
+		}
+	}
+}
+
+// name is what a bind shows on the phone.
+func (e *Engine) name(c gateway.Command) string {
+	if c.Kind != gateway.Bind {
+		return ""
+	}
+	return e.policy.Name(c.Grant.Clinician)
+}
+
 func (e *Engine) send(c gateway.Command, committed time.Time) {
-	name := ""
 	if c.Kind == gateway.Bind {
-		name = e.policy.Name(c.Grant.Clinician)
 		e.registry = e.registry.Used(c.Phone, committed)
 	}
-	e.cfg.Phones.Send(c, name)
+	e.cfg.Phones.Send(c, e.name(c))
 	if p, ok := e.passages[c.Grant.Custody]; ok && c.Kind == gateway.Bind {
 		p.committed, p.notified = committed, time.Now()
 		e.passages[c.Grant.Custody] = p

@@ -29,7 +29,9 @@ func (e *Engine) report(r phone.Report) {
 	}
 }
 
-// status turns what a phone says about itself into what happened to it: picked up, put into a dock.
+// status turns what a phone says about itself into what happened to it: in use, or come back to a dock. A phone that was
+// used in its dock and never left it has not come back. What it says is a standing, not a change, so that nothing is
+// missed with a link.
 func (e *Engine) status(before phone.Registry, s phone.Status) {
 	was, known := before.Phone(s.Phone)
 	if !known {
@@ -46,7 +48,7 @@ func (e *Engine) status(before phone.Registry, s phone.Status) {
 	if s.PickedUp && !p.PickedUp {
 		e.step(session.PickedUp{At: s.At, Phone: s.Phone})
 	}
-	if s.Slot != "" && was.Status.Slot == "" && p.PickedUp {
+	if s.Slot != "" && s.Left {
 		e.step(session.Docked{At: s.At, Phone: s.Phone})
 	}
 }

@@ -22,10 +22,13 @@ func (e *Engine) tap(t gateway.Tap) {
 
 	place, placed := e.policy.Place(t.Reader)
 	over, armed := e.disarm(t.Reader, now)
-	if p, ok := e.state.Phone(over); !ok || p.Phase == session.Free { // returned or removed since: an ordinary tap
+	if p, ok := e.state.Phone(over.phone); armed && (!ok || p.Phase == session.Free) { // returned or removed since: an ordinary tap
+		e.note(over.ended(t.Reader, takeOverCancelled))
 		armed = false
 	}
-	ask := policy.Request{Clinician: who, Known: known, Assurance: t.Assurance, Reader: t.Reader, Ward: e.cfg.Ward, At: now}
+	ask := policy.Request{
+		Clinician: who, Known: known, Assurance: t.Assurance, Reader: t.Reader, Ward: e.cfg.Ward, At: e.judged(now),
+	}
 	presented := e.registry.Presented(place)
 	ask.Action = e.wants(who.ID, presented, armed, now)
 	decision := e.policy.Decide(ask)
@@ -33,6 +36,9 @@ func (e *Engine) tap(t gateway.Tap) {
 
 	d := gateway.Durations{Read: t.Read, Identify: identified.Sub(now), Decide: decided.Sub(identified)}
 	deny := func(reason gateway.Reason) {
+		if armed {
+			e.note(over.ended(t.Reader, takeOverCancelled, reason))
+		}
 		e.step(session.Denied{
 			At: t.At, Reader: t.Reader, Origin: t.Origin, Clinician: who.ID, Assurance: t.Assurance,
 			Policy: e.policy.Digest(), Reason: reason, Durations: d,
@@ -58,7 +64,7 @@ func (e *Engine) tap(t gateway.Tap) {
 		Policy: e.policy.Digest(), Presented: presented,
 	}
 	if armed {
-		tapped.TakeOver = over
+		tapped.TakeOver = over.phone
 	}
 	reason := e.choose(&tapped, ask, place)
 	d.Choose = time.Since(decided)

@@ -32,7 +32,7 @@ func (e *Engine) show() {
 	w := &gateway.Ward{
 		Box: e.cfg.Box, Key: e.cfg.Key, Name: e.cfg.Ward, Made: now, Seen: e.registry.Candidates(), Taps: slices.Clone(e.taps),
 		Log:   gateway.WardLog{Size: e.head.Size, Root: e.head.Root},
-		Clock: string(e.clock), Uplink: "none configured", Storage: e.storage, Up: now.Sub(e.started),
+		Clock: string(e.clock), Uplink: e.uplink, Storage: e.storage, Up: now.Sub(e.started),
 		Policy: gateway.WardPolicy{
 			Loaded: e.policy.Loaded(), Version: e.policy.Version(), Digest: e.policy.Digest(),
 			Signed: e.policy.Signed(), Since: e.loaded,

@@ -33,6 +33,7 @@ type ward struct {
 	stop    func()
 	crashed func() // the engine ended by itself
 	path    string
+	boot    string
 	policy  policy.Snapshot
 }
 
@@ -83,7 +84,7 @@ func policyText(version int, out ...string) []byte {
 func inWard(t *testing.T, f func(w *ward)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		w := &ward{t: t, path: filepath.Join(dir, "ward.db"), phones: newHandsets(), readers: &lights{}}
+		w := &ward{t: t, path: filepath.Join(dir, "ward.db"), boot: "boot", phones: newHandsets(), readers: &lights{}}
 		w.start()
 		w.must(gateway.LoadPolicy{Document: policyText(1)})
 		for _, id := range []gateway.PhoneID{"phone-1", "phone-2"} {
@@ -99,7 +100,7 @@ func (w *ward) start() {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var err error
-	w.db, err = store.Open(ctx, store.Config{Path: w.path, Create: true, Box: "box-1", Reserve: 1 << 16, LowWater: 1, BootID: "boot"})
+	w.db, err = store.Open(ctx, store.Config{Path: w.path, Create: true, Box: "box-1", Reserve: 1 << 16, LowWater: 1, BootID: w.boot})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -116,10 +117,14 @@ func (w *ward) start() {
 	}
 	w.journal = &journal{Store: w.db}
 	began := time.Now()
+	floor, err := w.db.Floor(ctx, 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	w.engine = handoff.New(handoff.Config{
 		Box: "box-1", Ward: "5b", Journal: w.journal, Phones: w.phones, Readers: w.readers, Log: slog.New(slog.DiscardHandler),
 		State: stored.State, Paired: stored.Paired, Head: stored.Head, Boot: stored.Boot, SameBoot: stored.SameBoot,
-		Policy: w.policy, BadgeKey: badgeKey, Sources: []gateway.ReaderID{"door", "dock"},
+		Policy: w.policy, Floor: floor, BadgeKey: badgeKey, Sources: []gateway.ReaderID{"door", "dock"},
 		Uptime: func() time.Duration { return time.Since(began) },
 	})
 	w.phones.report = func(r phone.Report) { w.engine.Report(ctx, r) }
@@ -212,7 +217,7 @@ func (w *ward) told(at gateway.ReaderID, signal gateway.Signal, reason gateway.R
 // records are those of the log, oldest first.
 func (w *ward) records() []gateway.Record {
 	w.t.Helper()
-	listed, err := w.db.Log.Newest(w.t.Context(), store.Filter{}, 1000)
+	listed, err := audit.Take(w.db.Backwards(w.t.Context(), audit.Filter{}), 1000)
 	if err != nil {
 		w.t.Fatal(err)
 	}
