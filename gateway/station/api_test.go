@@ -38,6 +38,7 @@ func TestRoutesAndRights(t *testing.T) {
 		{"POST", "/takeover", "reader=desk&phone=phone-01", 303, 403, 303, gateway.TakeOver{Reader: "desk", Phone: "phone-01"}},
 		{"GET", "/v1/ward", "", 200, 200, 200, nil},
 		{"GET", "/v1/events", "", 200, 200, 200, nil},
+		{"GET", "/v1/log", "", 403, 403, 200, nil},
 		{"POST", "/v1/takeover", `{"reader":"desk","phone":"phone-01"}`, 204, 403, 204, gateway.TakeOver{Reader: "desk", Phone: "phone-01"}},
 		{"POST", "/v1/phones", phoneBody("phone-1"), 403, 403, 204, gateway.AddPhone{Phone: phone}},
 		{"DELETE", "/v1/phones/phone-1", "", 403, 403, 204, gateway.RemovePhone{Phone: "phone-1"}},
@@ -64,8 +65,8 @@ func TestRoutesAndRights(t *testing.T) {
 			}
 		}
 	}
-	if n := len((&Station{}).table(nil)); n != 13 {
-		t.Errorf("the table has %d routes and this test knows 13", n)
+	if n := len((&Station{}).table(nil)); n != 14 {
+		t.Errorf("the table has %d routes and this test knows 14", n)
 	}
 }
 
@@ -205,7 +206,7 @@ func TestWardAsJSON(t *testing.T) {
 }
 
 func TestStreamsAreBounded(t *testing.T) {
-	s := New(newFake(emptyWard(time.Now())), nil, slog.New(slog.DiscardHandler))
+	s := New(newFake(emptyWard(time.Now())), nil, nil, slog.New(slog.DiscardHandler))
 	for range maxStreams {
 		s.streams <- struct{}{}
 	}

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"tapward/gateway"
+	"tapward/gateway/phone"
 )
 
 // card is a phone as the page shows it. Look is colour; Icon and Word ("In use", "Locked") say the same without it.
@@ -28,9 +29,6 @@ type battery struct {
 	Percent              int
 	Width                int // of the charge in the picture, 0 to 18
 }
-
-// low is the charge under which the page warns.
-const low = 20
 
 func phoneCard(p gateway.WardPhone, now time.Time, may right) card {
 	c := card{
@@ -56,13 +54,24 @@ func phoneCard(p gateway.WardPhone, now time.Time, may right) card {
 // longName is the most characters of a name that a card shows in its largest letters.
 const longName = 20
 
-// note is the sentence under a phone, where it says more than the word above it.
+// note is the sentence under a phone, where it says more than the word above it, and what to do with the phone.
 func note(p gateway.WardPhone) string {
-	if p.Reason == "" || p.Phase == "binding" || p.Phase == "bound" && !p.Locked || p.Next != "" {
+	switch {
+	case p.Phase == "free" && !p.Linked:
+		return "See that it is switched on and in reach."
+	case p.Phase == "free" && !p.Healthy:
+		return "It reports a fault. " + putAside
+	case p.Phase == "free" && batteryOf(p).Low:
+		return "Put it on charge: it is given out last."
+	case p.Reason == "" || p.Phase == "binding" || p.Phase == "bound" && !p.Locked || p.Next != "":
 		return ""
+	case p.Phase == "quarantined" && p.Reason != gateway.NewlyPaired:
+		return p.Reason.Sentence() + " " + putAside
 	}
 	return p.Reason.Sentence()
 }
+
+const putAside = "Put it aside for biomedical engineering."
 
 // look is how a phone stands: the class of its colours, its mark, and the word.
 func look(p gateway.WardPhone) (class, icon, word string) {
@@ -73,6 +82,8 @@ func look(p gateway.WardPhone) (class, icon, word string) {
 			return "away", "away", "No contact"
 		case !p.Healthy:
 			return "out", "out", "Faulty"
+		case batteryOf(p).Low:
+			return "note", "charge", "Low battery"
 		}
 		return "free", "free", "Free"
 	case "binding":
@@ -98,6 +109,6 @@ func batteryOf(p gateway.WardPhone) battery {
 	}
 	return battery{
 		Known: true, Percent: p.Battery, Charging: p.Charging,
-		Low: p.Battery < low && !p.Charging, Width: (p.Battery*18 + 50) / 100,
+		Low: p.Battery < phone.LowBattery && !p.Charging, Width: (p.Battery*18 + 50) / 100,
 	}
 }

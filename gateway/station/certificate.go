@@ -16,6 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"tapward/gateway/durable"
 )
 
 // CertificateFile holds the page's key and certificate, in the directory given to Certificate.
@@ -29,7 +31,7 @@ func Certificate(dir string) (tls.Certificate, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		if text, err = makeCertificate(); err == nil {
-			err = writeDurably(file, text)
+			err = durable.Create(file, text)
 		}
 	}
 	if err != nil {
@@ -82,26 +84,4 @@ func makeCertificate() ([]byte, error) {
 	}
 	out := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
 	return append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...), nil
-}
-
-// writeDurably makes a file that only its owner may read, whole or not at all.
-func writeDurably(file string, text []byte) error {
-	dir := filepath.Dir(file)
-	temp, err := os.CreateTemp(dir, ".station-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(text)
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp.Name(), file); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -23,7 +23,7 @@ func TestContrast(t *testing.T) {
 	dark, _, _ := strings.Cut(rest, "\n}\n")
 	pairs := [][2]string{{"ink", "ground"}, {"ink", "paper"}, {"quiet", "ground"}, {"quiet", "paper"}, {"focus", "paper"}, {"focus", "ground"}}
 	for _, look := range []string{"free", "use", "locked", "move", "note", "out", "away"} {
-		pairs = append(pairs, [2]string{look, look + "-wash"}, [2]string{look, "paper"})
+		pairs = append(pairs, [2]string{look, look + "-wash"}, [2]string{"ink", look + "-wash"}, [2]string{look, "paper"})
 	}
 	for scheme, text := range map[string]string{"light": light, "dark": dark} {
 		colours := map[string]string{}

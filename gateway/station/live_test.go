@@ -37,7 +37,7 @@ func open(t *testing.T, e Engine, ending chan struct{}) client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(e, nil, slog.New(slog.DiscardHandler))
+	s := New(e, nil, nil, slog.New(slog.DiscardHandler))
 	go func() {
 		s.handler(ending).ServeHTTP(pipeWriter{w, http.Header{}}, request)
 		w.Close()

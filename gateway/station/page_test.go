@@ -34,7 +34,7 @@ func ask(t *testing.T, e Engine, who caller, method, target, body string, header
 	ending := make(chan struct{})
 	close(ending)
 	w := httptest.NewRecorder()
-	s := New(e, []string{"Station-5B.example."}, slog.New(slog.DiscardHandler))
+	s := New(e, &fakeRecords{}, []string{"Station-5B.example."}, slog.New(slog.DiscardHandler))
 	s.handler(ending).ServeHTTP(w, r.WithContext(withCaller(r.Context(), who)))
 	return w
 }
@@ -44,10 +44,10 @@ const form = "application/x-www-form-urlencoded"
 func TestPageShowsTheWard(t *testing.T) {
 	page := ask(t, newFake(busyWard(time.Now())), atStation, "GET", "/", "").Body.String()
 	for _, want := range []string{
-		"Ward 5B", "<b>3</b> free", "<b>4</b> in use", "<b>2</b> changing hands", "<b>3</b> not usable",
+		"Ward 5B", "<b>2</b> free", "<b>1</b> to charge", "<b>4</b> in use", "<b>2</b> changing hands", "<b>3</b> not usable",
 		"Unsigned demo policy", "unsigned demo policy", "Ana Demo", "1 h 12 min", "93 %", "charging", "14 % low",
 		"no link", "then Emil Placeholder", "Locked: nobody used the phone.", "Out of use", "Elsewhere", "No contact",
-		"This badge is not known on this ward.", "slow since", "phone-new", "18342 records", "synchronised",
+		"This badge is not known on this ward.", "unreliable since", "phone-new", "18342 records", "synchronised",
 		"none configured", "9 h 12 min", `aria-live="polite"`, `http-equiv="refresh"`,
 		strings.TrimSuffix(gateway.FingerprintOf([]byte("example")).String()[:20], "-"),
 	} {
@@ -90,7 +90,8 @@ func TestSignedPolicyHasNoBanner(t *testing.T) {
 func TestHostileNamesStayText(t *testing.T) {
 	const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>`
 	w := busyWard(time.Now())
-	w.Name, w.Box, w.Clock, w.Uplink = evil, evil, evil, evil
+	w.Name, w.Box, w.Clock = evil, evil, evil
+	w.Uplink = gateway.Uplink{State: evil, Why: evil, Code: evil, Trouble: evil}
 	for i := range w.Phones {
 		p := &w.Phones[i]
 		p.ID, p.Holder, p.Next, p.Reason, p.Pool, p.Slot, p.Class = evil, evil, evil, evil, evil, evil, evil

@@ -17,6 +17,7 @@ type shown struct {
 	Time, Day  string
 	Tallies    []tally
 	Unsigned   string // the banner's words; empty: signed
+	Offline    string // likewise; empty: connected with the hospital, or not meant to be
 	Alarms     []string
 	Armed      *armed
 	Latest     *tap
@@ -42,7 +43,13 @@ type armed struct {
 
 type tap struct {
 	Look, Icon, Time, Reader, Who, Sentence, Phone string
+
+	Remedy string // what whoever was refused can do
+	Fresh  bool   // it has just happened
 }
+
+// fresh is how long a tap stands out.
+const fresh = 2 * time.Minute
 
 type readerLine struct{ Look, Icon, ID, Word, Note string }
 
@@ -64,6 +71,7 @@ func picture(w *gateway.Ward, now time.Time, may right) shown {
 		Ward: cmp.Or(w.Name, "Ward"), Box: string(w.Box),
 		Time: now.Format("15:04"), Day: now.Format("Monday 2 January"),
 		Unsigned: unsigned(w.Policy),
+		Offline:  offline(w.Uplink, now),
 		Alarms:   alarms(w),
 		Standing: standing(w, now),
 		Log:      logLine{Size: w.Log.Size},
@@ -113,6 +121,9 @@ func alarms(w *gateway.Ward) []string {
 	case gateway.StorageNone:
 		out = append(out, gateway.StorageExhausted.Sentence()+" No phone can be given out. Call IT.")
 	}
+	if w.Trouble != "" {
+		out = append(out, w.Trouble)
+	}
 	down := 0
 	for _, r := range w.Readers {
 		if r.State == gateway.ReaderDown {
@@ -128,6 +139,7 @@ func alarms(w *gateway.Ward) []string {
 func tallies(cards []card) []tally {
 	out := []tally{
 		{Look: "free", Icon: "free", Word: "free"},
+		{Look: "note", Icon: "charge", Word: "to charge"},
 		{Look: "use", Icon: "use", Word: "in use"},
 		{Look: "move", Icon: "move", Word: "changing hands"},
 		{Look: "out", Icon: "out", Word: "not usable"},
@@ -136,11 +148,27 @@ func tallies(cards []card) []tally {
 		i := slices.IndexFunc(out, func(t tally) bool { return t.Look == countedAs[c.Look] })
 		out[i].Count++
 	}
-	return slices.DeleteFunc(out, func(t tally) bool { return t.Count == 0 && t.Look == "move" })
+	out = slices.DeleteFunc(out, func(t tally) bool { return t.Count == 0 && (t.Look == "move" || t.Look == "note") })
+	for i := range out {
+		if out[i].Count == 0 {
+			out[i].Look = noneOf(out[i].Look, len(cards))
+		}
+	}
+	return out
+}
+
+// noneOf is the look of a tally of nothing: quiet, but for a ward that has phones and none to give.
+func noneOf(look string, phones int) string {
+	if look == "free" && phones > 0 {
+		return "note"
+	}
+	return "away"
 }
 
 // countedAs sorts the looks of cards into the tallies.
-var countedAs = map[string]string{"free": "free", "use": "use", "locked": "use", "move": "move", "out": "out", "away": "out"}
+var countedAs = map[string]string{
+	"free": "free", "note": "note", "use": "use", "locked": "use", "move": "move", "out": "out", "away": "out",
+}
 
 func tapLine(t gateway.WardTap, now time.Time) tap {
 	look := map[gateway.Signal]string{
@@ -149,14 +177,21 @@ func tapLine(t gateway.WardTap, now time.Time) tap {
 	icon := map[gateway.Signal]string{
 		gateway.Seen: "move", gateway.Granted: "free", gateway.Note: "note", gateway.Refused: "refused", gateway.Fault: "out",
 	}[t.Signal]
-	return tap{look, icon, clock(t.At, now), string(t.Reader), t.Who, t.Reason.Sentence(), string(t.Phone)}
+	out := tap{
+		Look: look, Icon: icon, Time: clock(t.At, now), Reader: string(t.Reader), Who: t.Who,
+		Sentence: t.Reason.Sentence(), Phone: string(t.Phone), Fresh: now.Sub(t.At) < fresh,
+	}
+	if t.Signal == gateway.Refused || t.Signal == gateway.Fault {
+		out.Remedy = t.Reason.Remedy()
+	}
+	return out
 }
 
 func readerOf(r gateway.WardReader, now time.Time) readerLine {
 	line := map[gateway.ReaderState]readerLine{
 		gateway.ReaderDown:     {Look: "out", Icon: "refused", Word: "not working"},
 		gateway.ReaderUp:       {Look: "free", Icon: "free", Word: "ready"},
-		gateway.ReaderDegraded: {Look: "note", Icon: "note", Word: "slow"},
+		gateway.ReaderDegraded: {Look: "note", Icon: "note", Word: "unreliable"},
 	}[r.State]
 	line.ID, line.Note = string(r.ID), r.Note
 	if r.State != gateway.ReaderUp && !r.Since.IsZero() {
@@ -175,7 +210,7 @@ func standing(w *gateway.Ward, now time.Time) []fact {
 	}
 	return []fact{
 		graded("Clock", strings.ReplaceAll(w.Clock, "-", " "), map[string]string{"synchronised": "free"}),
-		graded("Network", w.Uplink, map[string]string{"connected": "free", "none configured": "plain"}),
+		network(w.Uplink),
 		graded("Storage", w.Storage.String(), map[string]string{"ok": "free", "exhausted": "out"}),
 		policy,
 		{"plain", "plain", "Running", "for " + span(w.Up)},

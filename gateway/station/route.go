@@ -29,6 +29,7 @@ func (s *Station) table(ending <-chan struct{}) []route {
 
 		{"GET /v1/ward", view, 0, s.getWard},
 		{"GET /v1/events", view, 0, s.stream(ending, pictures)},
+		{"GET /v1/log", operate, 0, s.getLog},
 		{"POST /v1/takeover", takeOver, small, s.postTakeOver},
 		{"POST /v1/phones", operate, small, s.postPhone},
 		{"DELETE /v1/phones/{id}", operate, 0, s.deletePhone},

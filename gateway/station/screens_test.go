@@ -25,6 +25,9 @@ var (
 	readme  = flag.String("picture", "", "file for the picture in the README")
 )
 
+// sizes are a wall's screen, a nursing PC's, one on its side, and a phone's.
+var sizes = [][2]int64{{1920, 1080}, {1280, 800}, {800, 1280}, {390, 844}}
+
 // TestScreens opens the real page in a real browser: go test -tags screens -run Screens ./gateway/station -screens DIR
 func TestScreens(t *testing.T) {
 	if *screens == "" {
@@ -40,13 +43,13 @@ func TestScreens(t *testing.T) {
 		path string
 	}{
 		{"busy", busyWard(now), "/"}, {"empty", emptyWard(now), "/"}, {"troubled", troubledWard(now), "/"},
-		{"armed", busyWard(now), "/"}, {"choose", busyWard(now), "/takeover?phone=phone-01"},
+		{"refused", refusedWard(now), "/"}, {"armed", busyWard(now), "/"}, {"choose", busyWard(now), "/takeover?phone=phone-01"},
 	} {
 		engine.show(w.ward)
 		if w.name == "armed" {
 			engine.arm(time.Now().Add(time.Minute))
 		}
-		for _, size := range [][2]int64{{1920, 1080}, {1280, 800}, {800, 1280}} {
+		for _, size := range sizes {
 			for _, scheme := range []string{"light", "dark"} {
 				file := filepath.Join(*screens, fmt.Sprintf("%s-%dx%d-%s.png", w.name, size[0], size[1], scheme))
 				shoot(t, browser, url+w.path, file, size, scheme)
@@ -83,6 +86,35 @@ func TestBrowserFollowsTheWard(t *testing.T) {
 	}
 }
 
+// A page that has lost the box says so, greys what it still shows, and is live again by itself.
+func TestBrowserSaysThatTheBoxIsLost(t *testing.T) {
+	if *screens == "" {
+		*screens = t.TempDir()
+	}
+	certificate, err := Certificate(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	station := New(newFake(busyWard(time.Now())), nil, nil, slog.New(slog.DiscardHandler))
+	l := listen(t, "tcp", "127.0.0.1:0")
+	stop := serve(t, station, l, certificate, nil)
+	browser := openBrowser(t)
+	for _, size := range sizes {
+		run(t, browser, chromedp.EmulateViewport(size[0], size[1]), chromedp.Navigate("https://"+l.Addr().String()), live)
+		stop()
+		run(t, browser, chromedp.WaitVisible(chromedp.CSS(".lost #lost")))
+		if shown := value(t, browser, chromedp.Evaluate[int]("[...document.querySelectorAll('.act, .now')].filter(e => e.checkVisibility()).length")); shown != 0 {
+			t.Errorf("a page that has lost the box still shows %d clocks and buttons", shown)
+		}
+		save(t, browser, filepath.Join(*screens, fmt.Sprintf("lost-%dx%d-light.png", size[0], size[1])))
+		stop = serve(t, station, listen(t, "tcp", l.Addr().String()), certificate, nil)
+		run(t, browser, live)
+	}
+}
+
+// live waits until the page shows its clock: until it has the box.
+var live = chromedp.WaitVisible(chromedp.CSS("body:not(.lost) .now"))
+
 // wait polls from the browser's side, a frame at a time.
 func wait(t *testing.T, browser context.Context, until func() bool) {
 	t.Helper()
@@ -101,7 +133,7 @@ func serveForBrowser(t *testing.T, engine Engine) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve(t, New(engine, nil, slog.New(slog.DiscardHandler)), l, certificate, nil)
+	serve(t, New(engine, nil, nil, slog.New(slog.DiscardHandler)), l, certificate, nil)
 	return "https://" + l.Addr().String()
 }
 
@@ -135,6 +167,11 @@ func shoot(t *testing.T, browser context.Context, url, file string, size [2]int6
 			return err
 		}),
 		chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("h1")))
+	save(t, browser, file)
+}
+
+func save(t *testing.T, browser context.Context, file string) {
+	t.Helper()
 	png := value(t, browser, chromedp.CaptureScreenshot())
 	if len(png) < 10_000 {
 		t.Errorf("%s has %d bytes: nothing was painted", file, len(png))
@@ -158,4 +195,13 @@ func value[T any](t *testing.T, browser context.Context, a chromedp.Action[T]) T
 		t.Fatal(err)
 	}
 	return v
+}
+
+// refusedWard is a quiet ward on which somebody was refused.
+func refusedWard(now time.Time) *gateway.Ward {
+	w := busyWard(now)
+	w.Phones = w.Phones[:3]
+	w.Policy.Signed = true
+	w.Taps[0] = gateway.WardTap{At: now.Add(-5 * time.Second), Reader: "door", Signal: gateway.Refused, Reason: gateway.UnknownBadge}
+	return w
 }

@@ -33,6 +33,7 @@ type Engine interface {
 // Station serves an Engine. New starts nothing.
 type Station struct {
 	engine  Engine
+	records Records
 	names   map[string]bool
 	log     *slog.Logger
 	streams chan struct{} // one slot for every live page or watcher
@@ -43,8 +44,8 @@ const maxStreams = 64
 
 // New makes a station. The page answers to localhost, to IP addresses, to this machine's name and to the names given;
 // any other name in a request is refused, so that no web site can rebind its own name to the box.
-func New(engine Engine, names []string, log *slog.Logger) *Station {
-	s := &Station{engine, map[string]bool{"localhost": true}, log, make(chan struct{}, maxStreams)}
+func New(engine Engine, records Records, names []string, log *slog.Logger) *Station {
+	s := &Station{engine, records, map[string]bool{"localhost": true}, log, make(chan struct{}, maxStreams)}
 	if host, err := os.Hostname(); err == nil {
 		s.names[canonical(host)] = true
 	}

@@ -37,7 +37,7 @@ func listen(t *testing.T, network, address string) net.Listener {
 func openSocket(t *testing.T, e Engine) (c *Client, stop func()) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "api")
-	stop = serve(t, New(e, nil, slog.New(slog.DiscardHandler)), nil, tls.Certificate{}, listen(t, "unix", socket))
+	stop = serve(t, New(e, nil, nil, slog.New(slog.DiscardHandler)), nil, tls.Certificate{}, listen(t, "unix", socket))
 	return NewClient(socket), stop
 }
 
@@ -141,7 +141,7 @@ func TestPageOverTLS(t *testing.T) {
 	}
 	l := listen(t, "tcp", "127.0.0.1:0")
 	e := newFake(busyWard(time.Now()))
-	serve(t, New(e, nil, slog.New(slog.DiscardHandler)), l, certificate, nil)
+	serve(t, New(e, nil, nil, slog.New(slog.DiscardHandler)), l, certificate, nil)
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	b := browser(t, certificate)
 	for _, host := range []string{"127.0.0.1", "localhost"} {
@@ -199,7 +199,7 @@ func TestRunEndsWhenAListenerFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	socket.Close()
-	err = New(newFake(emptyWard(time.Now())), nil, slog.New(slog.DiscardHandler)).Run(context.Background(), page, certificate, socket)
+	err = New(newFake(emptyWard(time.Now())), nil, nil, slog.New(slog.DiscardHandler)).Run(context.Background(), page, certificate, socket)
 	if err == nil || !strings.Contains(err.Error(), "serve local API") {
 		t.Errorf("error is %v", err)
 	}

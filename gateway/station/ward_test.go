@@ -57,14 +57,14 @@ func busyWard(now time.Time) *gateway.Ward {
 		},
 		Policy: gateway.WardPolicy{Loaded: true, Version: 3, Since: ago(9 * time.Hour)},
 		Log:    gateway.WardLog{Size: 18342, Root: gateway.Digest(gateway.FingerprintOf([]byte("root")))},
-		Clock:  "synchronised", Uplink: "none configured", Up: 9*time.Hour + 12*time.Minute,
+		Clock:  "synchronised", Uplink: gateway.Uplink{State: gateway.NoUplink}, Up: 9*time.Hour + 12*time.Minute,
 	}
 }
 
 // emptyWard is a box on its first day.
 func emptyWard(now time.Time) *gateway.Ward {
 	return &gateway.Ward{
-		Box: "box-5b", Name: "Ward 5B", Made: now, Clock: "unknown", Uplink: "none configured", Up: 40 * time.Second,
+		Box: "box-5b", Name: "Ward 5B", Made: now, Clock: "unknown", Uplink: gateway.Uplink{State: gateway.NoUplink}, Up: 40 * time.Second,
 		Seen: busyWard(now).Seen,
 	}
 }

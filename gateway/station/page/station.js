@@ -7,6 +7,7 @@ let heard = Date.now();
 
 function lost(yes) {
   document.getElementById("lost").hidden = !yes;
+  document.body.classList.toggle("lost", yes);
 }
 
 function alive() {
