@@ -27,6 +27,7 @@ type connection interface {
 	Connect(reader string, mode scard.ShareMode) (card, error)
 	// Interrupt makes whatever call is under way return at once where it can, and every later one fail.
 	Interrupt()
+	// Release does not wait for a daemon that hangs. Nobody else may be using the connection.
 	Release() error
 }
 
@@ -107,11 +108,20 @@ func (c *libraryConnection) Interrupt() {
 	}
 }
 
+// Release cuts the connection first where it can: a daemon that hangs would never answer, and one that does not takes
+// the end of the socket for the same.
 func (c *libraryConnection) Release() error {
 	c.mu.Lock()
+	known := c.socket >= 0
+	if known {
+		cut(c.socket)
+	}
 	c.socket = -1
 	c.mu.Unlock()
-	return c.Context.Release()
+	if err := c.Context.Release(); err != nil && !(known && lost(err)) {
+		return err
+	}
+	return nil
 }
 
 type libraryCard struct{ *scard.Card }

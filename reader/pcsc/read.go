@@ -45,31 +45,34 @@ func (s *Source) work(ctx context.Context, slot *slot) {
 	}
 }
 
+// outcome is what came of asking a badge for its number.
+type outcome struct {
+	number []byte
+	err    error
+}
+
 // read reads one badge and tells what came of it. If that is no tap, it says what the reader should show.
 func (s *Source) read(ctx context.Context, slot *slot, in insertion) (show gateway.Signal, ok bool) {
 	timed, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	type outcome struct {
-		number []byte
-		err    error
-	}
-	done := make(chan outcome, 1)
+	read, over := make(chan outcome, 1), make(chan struct{})
 	go func() {
-		number, err := s.readNumber(timed, in)
-		done <- outcome{number, err}
+		defer close(over)
+		s.readNumber(timed, in, read)
 	}()
+	defer func() { <-over }()
 	select {
 	case <-timed.Done():
-	case o := <-done:
+	case o := <-read:
 		if timed.Err() == nil {
 			return slot.conclude(in, o.number, o.err)
 		}
-		done <- o
+		read <- o
 	}
 	if ctx.Err() == nil {
-		slot.degraded("A badge was not read in time. If this happens with every badge, unplug the reader and plug it in again.")
+		slot.degraded(gateway.ReaderSlow, "A badge was not read in time. If this happens with every badge, unplug the reader and plug it in again.")
 	}
-	if o := <-done; o.err == nil {
+	if o := <-read; o.err == nil {
 		slot.well() // too late for a tap, but it answers again
 	}
 	return gateway.Fault, ctx.Err() == nil
@@ -114,9 +117,9 @@ func (s *slot) explain(err error) (show gateway.Signal, ok bool) {
 		s.note("This card could not be read. Hold it flat on the reader until the light changes. If it never works, it is no badge.")
 		return gateway.Refused, true
 	case errors.Is(err, scard.ErrSharingViolation):
-		s.degraded("Another program on this box keeps the reader to itself. Stop it.")
+		s.degraded(gateway.ReaderTaken, "Another program on this box keeps the reader to itself. Stop it.")
 	default:
-		s.degraded(fmt.Sprintf("The reader fails to read: %v. Unplug it and plug it in again.", explain(err)))
+		s.degraded(gateway.ReaderFailing, fmt.Sprintf("The reader fails to read: %v. Unplug it and plug it in again.", explain(err)))
 	}
 	return gateway.Fault, true
 }
@@ -132,30 +135,38 @@ func unreadable(err error) bool {
 		scard.ErrProtoMismatch, scard.ErrUnsupportedCard, scard.ErrCardUnsupported)
 }
 
-// readNumber reads a card's number over a connection of its own, which is cut when ctx ends. It returns only when the
-// card, its driver or the cut lets it.
-func (s *Source) readNumber(ctx context.Context, in insertion) ([]byte, error) {
-	standard, err := parseATR(in.atr)
-	if err != nil {
-		return nil, err
-	}
+// readNumber reads a card's number over a connection of its own, which is cut when ctx ends. It tells the outcome, once,
+// before it lets go of the card: a tap does not wait for that. It returns only when the card, its driver or the cut lets
+// it.
+func (s *Source) readNumber(ctx context.Context, in insertion, told chan<- outcome) {
 	conn, err := s.daemon.establish(ctx)
 	if err != nil {
-		return nil, err
+		told <- outcome{err: err}
+		return
 	}
 	defer conn.Release()
 	defer nudge(ctx, 0, conn.Interrupt)()
 	card, err := connect(ctx, conn, in.name)
 	if err != nil {
-		return nil, err
+		told <- outcome{err: err}
+		return
 	}
 	defer card.Disconnect(scard.LeaveCard)
-	number, err := askUID(card)
+	number, err := askNumber(card, in.atr)
+	told <- outcome{number, err}
+}
+
+// askNumber asks twice: a reader that sees two cards answers for one or the other.
+func askNumber(c card, atr []byte) ([]byte, error) {
+	standard, err := parseATR(atr)
 	if err != nil {
 		return nil, err
 	}
-	// A reader that sees two cards answers for one or the other.
-	again, err := askUID(card)
+	number, err := askUID(c)
+	if err != nil {
+		return nil, err
+	}
+	again, err := askUID(c)
 	switch {
 	case err != nil:
 		return nil, err

@@ -422,6 +422,34 @@ func TestStopWhileTheDaemonIsFrozen(t *testing.T) {
 	}
 }
 
+// Whoever is done with the daemon when it hangs is not held up by it.
+func TestReleaseWhileTheDaemonIsFrozen(t *testing.T) {
+	d := startDaemon(t, 2)
+	conn, err := (&library{}).establish(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	released := make(chan error, 1)
+	go func() { released <- conn.Release() }()
+	select {
+	case err := <-released:
+		if err != nil {
+			t.Errorf("released with %v", err)
+		}
+	case <-time.After(tooLong):
+		t.Error("the release waits for a daemon that hangs")
+	}
+	if err := d.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	if left := len(daemonSockets()); left != 0 {
+		t.Errorf("%d sockets to the daemon are left open", left)
+	}
+}
+
 func TestConnectedTellsNames(t *testing.T) {
 	d := startDaemon(t, 2)
 	names, err := Connected(t.Context())

@@ -86,9 +86,11 @@ func (s *slot) down(note string) { s.tell(gateway.ReaderDown, gateway.ReaderUnpl
 func (s *slot) up()              { s.tell(gateway.ReaderUp, "", "", true) }
 
 // well, note and degraded are a worker's word on a reader that is there; when it has gone meanwhile they say nothing.
-func (s *slot) well()                { s.tell(gateway.ReaderUp, "", "", false) }
-func (s *slot) note(why string)      { s.tell(gateway.ReaderUp, "", why, false) }
-func (s *slot) degraded(note string) { s.tell(gateway.ReaderDegraded, gateway.ReaderSlow, note, false) }
+func (s *slot) well()           { s.tell(gateway.ReaderUp, "", "", false) }
+func (s *slot) note(why string) { s.tell(gateway.ReaderUp, "", why, false) }
+func (s *slot) degraded(reason gateway.Reason, note string) {
+	s.tell(gateway.ReaderDegraded, reason, note, false)
+}
 
 // tell sends a status if it is news.
 func (s *slot) tell(state gateway.ReaderState, reason gateway.Reason, note string, evenIfDown bool) {

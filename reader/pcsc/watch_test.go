@@ -284,10 +284,29 @@ func TestReaderKeptByAnotherProgram(t *testing.T) {
 		b.d.remove(acr122U)
 		refuse(scard.ErrSharingViolation)
 		b.d.insert(acr122U, badge(1, 2, 3, 4))
-		if s := b.status(gateway.ReaderDegraded); !strings.Contains(s.Note, "Another program") {
+		if s := b.status(gateway.ReaderDegraded); s.Reason != gateway.ReaderTaken || !strings.Contains(s.Note, "Another program") {
 			t.Errorf("kept: %+v", s)
 		}
 		refuse(nil)
+	})
+}
+
+// A reader that is there and answers at once, with errors, is not called slow.
+func TestReaderThatFailsToRead(t *testing.T) {
+	inBubble(t, []string{acr122U}, func(t *testing.T, b *bench) {
+		refuse := func(err error) { b.d.change(func() { b.d.find(acr122U).refusing = err }) }
+		refuse(scard.ErrUnexpected)
+		b.d.insert(acr122U, badge(1, 2, 3, 4))
+		if s := b.status(gateway.ReaderDegraded); s.Reason != gateway.ReaderFailing || !strings.Contains(s.Note, "fails to read") {
+			t.Errorf("failing: %+v", s)
+		}
+		b.d.remove(acr122U)
+		refuse(nil)
+		b.d.insert(acr122U, badge(1, 2, 3, 4))
+		b.tap("door", 1, 2, 3, 4)
+		if s := b.status(gateway.ReaderUp); s.Reason != gateway.ReaderRecovered || s.Note != "" {
+			t.Errorf("recovered: %+v", s)
+		}
 	})
 }
 

@@ -113,7 +113,7 @@ func TestPauseEndsAFrame(t *testing.T) {
 // A reader that sends noise only is degraded, once; a badge mends it.
 func TestNoiseDegrades(t *testing.T) {
 	e := newEar(rfIDeas, 0, opened)
-	e.up()
+	e.up(false)
 	var told []string
 	hear := func(stream string) {
 		for _, event := range e.hear(chunk{opened, []byte(stream)}) {

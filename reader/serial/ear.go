@@ -30,9 +30,12 @@ func newEar(config Config, span time.Duration, opened time.Time) *ear {
 	return e
 }
 
-// up is the first status.
-func (e *ear) up() reader.Event {
-	return e.change(gateway.ReaderUp, gateway.ReaderRecovered, "The serial port is open.")
+// up is the first status; again says that the reader has been up before. A reader that works needs no note.
+func (e *ear) up(again bool) reader.Event {
+	if again {
+		return e.change(gateway.ReaderUp, gateway.ReaderRecovered, "")
+	}
+	return e.change(gateway.ReaderUp, "", "")
 }
 
 // hear takes a chunk and gives what it means.
@@ -40,7 +43,7 @@ func (e *ear) hear(c chunk) (events []reader.Event) {
 	e.framer.feed(c.at, c.bytes, func(number []byte) {
 		e.quiet = e.framer.dropped
 		if e.state == gateway.ReaderDegraded {
-			events = append(events, e.change(gateway.ReaderUp, gateway.ReaderRecovered, "The reader can be understood again."))
+			events = append(events, e.change(gateway.ReaderUp, gateway.ReaderRecovered, ""))
 		}
 		credential := gateway.NewCredential(e.config.Protocol.Kind(), number)
 		if e.debounce.Admit(e.config.ID, credential, c.at) {

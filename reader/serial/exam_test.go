@@ -115,23 +115,24 @@ func (w *wire) say(what string) {
 	}
 }
 
+// Present has sent the badge once when it returns: a port that is opened later must not hear that.
 func (w *wire) Present(badge []byte) {
 	what := frame(w.t, w.config, badge)
 	w.lifted, w.gone = make(chan struct{}), make(chan struct{})
-	go func(lifted <-chan struct{}, gone chan<- struct{}) {
-		defer close(gone)
-		for {
+	w.say(what)
+	go w.repeat(what, w.lifted, w.gone)
+}
+
+func (w *wire) repeat(what string, lifted <-chan struct{}, gone chan<- struct{}) {
+	defer close(gone)
+	for w.config.repeats() {
+		select {
+		case <-lifted:
+			return
+		case <-time.After(65 * time.Millisecond):
 			w.say(what)
-			if !w.config.repeats() {
-				return
-			}
-			select {
-			case <-lifted:
-				return
-			case <-time.After(65 * time.Millisecond):
-			}
 		}
-	}(w.lifted, w.gone)
+	}
 }
 
 func (w *wire) Remove() { w.lift(w.config.debounceSpan()) }

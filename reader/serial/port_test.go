@@ -86,6 +86,21 @@ func TestAPortIsOneSources(t *testing.T) {
 	stop()
 }
 
+// A reader that works says nothing of itself; one that works again says that.
+func TestAHealthyReaderHasNoNote(t *testing.T) {
+	for _, config := range []Config{id12la, rdm6300} {
+		l := newLine(t, config, "")
+		source, _ := newSource(t, l.config)
+		for _, why := range []gateway.Reason{"", gateway.ReaderRecovered, gateway.ReaderRecovered} {
+			events, stop := runs(t, source)
+			if s := await[reader.Status](t, events); s != (reader.Status{Reader: "door", State: gateway.ReaderUp, Reason: why}) {
+				t.Errorf("%s: status %+v, want up for the reason %q and no note", config.Protocol, s, why)
+			}
+			stop()
+		}
+	}
+}
+
 func TestPortsThatDoNotOpen(t *testing.T) {
 	plain := filepath.Join(t.TempDir(), "plain")
 	if err := os.WriteFile(plain, nil, 0o600); err != nil {
@@ -130,8 +145,8 @@ func TestBabbleOnATerminal(t *testing.T) {
 		t.Errorf("status %+v, want degraded with a note", s)
 	}
 	l.say("\r" + frame(t, l.config, numbers(l.config)[0]))
-	if s := await[reader.Status](t, events); s.State != gateway.ReaderUp {
-		t.Errorf("status %+v, want up", s)
+	if s := await[reader.Status](t, events); s != (reader.Status{Reader: "door", State: gateway.ReaderUp, Reason: gateway.ReaderRecovered}) {
+		t.Errorf("status %+v, want up and no word more", s)
 	}
 	await[reader.Tap](t, events)
 	stop()

@@ -26,6 +26,7 @@ type Source struct {
 	open   func() (transport, error)
 	span   time.Duration        // of the debounce
 	lamp   atomic.Pointer[lamp] // of the run under way, at a reader with a light
+	wasUp  atomic.Bool          // in this run or an earlier one
 }
 
 // New checks the configuration and opens nothing.
@@ -123,7 +124,7 @@ func (s *Source) listen(ctx context.Context, chunks <-chan chunk, out chan<- rea
 	var ready <-chan time.Time
 	if s.config.repeats() {
 		ready = time.After(s.span) // a badge that lies there has shown itself by then
-	} else if err := s.tell(ctx, out, ear.up()); err != nil {
+	} else if err := s.tell(ctx, out, ear.up(s.wasUp.Swap(true))); err != nil {
 		return err
 	}
 	for {
@@ -133,7 +134,7 @@ func (s *Source) listen(ctx context.Context, chunks <-chan chunk, out chan<- rea
 			return ctx.Err()
 		case <-ready:
 			ready = nil
-			events = append(events, ear.up())
+			events = append(events, ear.up(s.wasUp.Swap(true)))
 		case c := <-chunks:
 			events = ear.hear(c)
 		}
