@@ -3,13 +3,20 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build check test style soak fuzz bench screens clean tools go test-tools
+.PHONY: help run build check test style lint soak fuzz bench screens clean tools go test-tools
 
 # What the programs are built with and the demo ward runs; what the tests need besides.
 PACKAGES      := gcc libc6-dev pkg-config libpcsclite-dev pcscd vsmartcard-vpcd
 TEST_PACKAGES := avahi-daemon avahi-utils dbus nftables systemd
 
+# Debian keeps daemons and nft where only root's path leads.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+# SQLite flushes with fdatasync where it is told that there is one: a commit then does not wait for the file's time stamps.
+export CGO_CFLAGS ?= -O2 -g -DHAVE_FDATASYNC=1
+
 PROGRAMS := ./cmd/tapward ./cmd/tapwardd ./cmd/tapward-phone
+LINT     := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 30s
 CRASHES  ?= 1000
 DEPTH    ?= 7
@@ -46,9 +53,13 @@ style:
 	go vet ./...
 	go vet -tags demo,screens ./cmd/... ./gateway/station
 
+lint: tools ## what the linter holds (.golangci.yml): the floors, and no finding of staticcheck, in either build
+	$(LINT) run ./...
+	$(LINT) run --build-tags demo,screens ./...
+
 soak: test-tools ## the same for much longer: CRASHES rounds of kill -9, exploration DEPTH moves deep
 	go test -count=1 -timeout 12h ./gateway/session -run TestExplore -v -depth $(DEPTH) -heal-all
-	@go test -list '^TestCrashAtAnyMoment$$' ./cmd/tapwardd | grep -q '^Test' || { echo 'make soak: there is no such test'; exit 1; }
+	@go test -list '^TestCrashAtAnyMoment$$' ./cmd/tapwardd | grep '^Test' >/dev/null || { echo 'make soak: there is no such test'; exit 1; }
 	go test -count=1 -timeout 12h ./cmd/tapwardd -run '^TestCrashAtAnyMoment$$' -v -crash.rounds $(CRASHES)
 
 fuzz: tools ## run every fuzz test for FUZZTIME
@@ -73,8 +84,10 @@ clean: ## remove what was built, and the data of demo wards
 tools: go
 	@.ci/packages $(PACKAGES)
 
+# Tests that run in a network namespace of their own can fetch no module any more, not even for go list.
 test-tools: go
 	@.ci/packages $(PACKAGES) $(TEST_PACKAGES)
+	@go mod download
 
 go:
 	@command -v go >/dev/null || { echo "Go is missing; see https://go.dev/doc/install (version in go.mod)."; exit 1; }

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"tapward/gateway"
+	"tapward/gateway/durable"
 	"tapward/gateway/phone/agent"
 	"tapward/gateway/phone/link"
 )
@@ -49,7 +50,7 @@ func (c initCommand) Run(path configPath, m Main) error {
 		if err := os.MkdirAll(filepath.Dir(string(path)), 0o755); err != nil {
 			return fmt.Errorf("make phone: %w", err)
 		}
-		if err := replace(string(path), fmt.Appendf(nil, template, c.ID, c.Data)); err != nil {
+		if err := durable.Replace(string(path), fmt.Appendf(nil, template, c.ID, c.Data)); err != nil {
 			return fmt.Errorf("make phone: %w", err)
 		}
 	}
@@ -162,7 +163,7 @@ func (p configPath) change(ctx context.Context, f func(Config, []agent.Box) ([]a
 	if err != nil {
 		return err
 	}
-	if err := replace(config.trusted(), append(text, '\n')); err != nil {
+	if err := durable.Replace(config.trusted(), append(text, '\n')); err != nil {
 		return fmt.Errorf("store trusted boxes: %w", err)
 	}
 	err = dialControl(config.socket()).post(ctx, "/reload", nil)
@@ -170,25 +171,4 @@ func (p configPath) change(ctx context.Context, f func(Config, []agent.Box) ([]a
 		return nil
 	}
 	return err
-}
-
-// replace puts content at path whole and durably.
-func replace(path string, content []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	_, err = file.Write(content)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"tapward/gateway/kernel"
 	"tapward/gateway/phone"
 	"tapward/gateway/phone/agent"
 	"tapward/gateway/phone/agent/lockscreen"
@@ -54,7 +55,7 @@ func run(ctx context.Context, path configPath, config Config, m Main, log *slog.
 	if err != nil {
 		return err
 	}
-	boot, err := agent.BootID()
+	boot, err := kernel.BootID()
 	if err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func run(ctx context.Context, path configPath, config Config, m Main, log *slog.
 		Phone: config.ID, Identity: identity, State: state, Store: store, Device: workspace, Boxes: boxes,
 		Version: "tapward-phone " + version,
 		Listen:  sockets.links, Dial: agent.TCP, Advertise: config.advertise(sockets, identity, log),
-		BootID: boot, Boot: agent.BootClock, Log: log,
+		BootID: boot, Boot: kernel.Uptime, Log: log,
 	})
 	local := control{
 		agent: a, workspace: workspace,

@@ -31,7 +31,7 @@ func (c badgeHash) Run(t terminal) error {
 	if err != nil {
 		return fmt.Errorf("hash badge: read the badge key: %w", err)
 	}
-	key, err := parseBadgeKey(text)
+	key, err := gateway.ParseBadgeKey(text)
 	if err != nil {
 		return fmt.Errorf("hash badge: read the badge key in %s: %w", c.Data, err)
 	}

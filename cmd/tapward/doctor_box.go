@@ -12,6 +12,7 @@ import (
 
 	"tapward/gateway"
 	"tapward/gateway/audit"
+	"tapward/gateway/kernel"
 )
 
 func checkDaemon(_ context.Context, p patient) []finding {
@@ -71,7 +72,7 @@ var oldest = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func checkClock(now time.Time) finding {
 	const do = "timedatectl says what synchronises it; the ward needs a time server that the box can reach"
-	switch state := clockState(); {
+	switch state := kernel.Clock(); {
 	case now.Before(oldest):
 		return finding{ill, "clock", "was never set: it says " + now.UTC().Format(time.DateTime), do}
 	case state != audit.Synchronised:

@@ -10,12 +10,11 @@ import (
 	"syscall"
 
 	"tapward/gateway"
+	"tapward/gateway/store"
 )
 
-const (
-	lowWater = 64 << 20 // bytes free, below which the box hands out no more phones
-	walMost  = 64 << 20 // bytes; a box that moves its write-ahead log on keeps it far below
-)
+// walMost is in bytes; a box that moves its write-ahead log on keeps it far below.
+const walMost = 64 << 20
 
 func checkDisk(_ context.Context, p patient) []finding {
 	folder := p.config.Data
@@ -40,12 +39,12 @@ func checkRoom(folder string, w *gateway.Ward) finding {
 	switch do := "make room: old logs and packages first, never files of " + folder; {
 	case w != nil && w.Storage != gateway.StorageOK:
 		return finding{ill, "disk", fmt.Sprintf("storage is %s: %s", w.Storage, what), do}
-	case free < lowWater:
-		return finding{ill, "disk", fmt.Sprintf("%s, less than the low-water mark of %s: no new check-outs", what, size(lowWater)), do}
+	case free < store.LowWater:
+		return finding{ill, "disk", fmt.Sprintf("%s, less than the low-water mark of %s: no new check-outs", what, size(store.LowWater)), do}
 	case disk.Files > 0 && disk.Ffree == 0:
 		return finding{ill, "disk", "no file can be made any more at " + folder + ": the file system is out of inodes", do}
-	case free < 4*lowWater:
-		return finding{doubt, "disk", what + ", not far above the low-water mark of " + size(lowWater), do}
+	case free < 4*store.LowWater:
+		return finding{doubt, "disk", what + ", not far above the low-water mark of " + size(store.LowWater), do}
 	}
 	return finding{well, "disk", what, ""}
 }
@@ -69,7 +68,7 @@ func checkWritable(folder string, stat fs.FileInfo) finding {
 
 // checkWAL looks at the write-ahead log. That there is no database says nothing here: a new box makes one.
 func checkWAL(folder string) finding {
-	database := filepath.Join(folder, databaseFile)
+	database := filepath.Join(folder, store.DatabaseFile)
 	if _, err := os.Stat(database); err != nil {
 		return finding{doubt, "disk", "there is no database yet at " + database, "tapwardd makes it when it first starts"}
 	}

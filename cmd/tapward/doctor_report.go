@@ -70,13 +70,13 @@ type reportTap struct {
 }
 
 func newReport(findings []finding, w *gateway.Ward) report {
-	r := report{Made: time.Now(), Program: program(), System: system(), Kernel: kernel(), Findings: findings}
+	r := report{Made: time.Now(), Program: program(), System: system(), Kernel: kernelRelease(), Findings: findings}
 	if w == nil {
 		return r
 	}
 	r.Box = &reportBox{
 		Box: w.Box, Ward: w.Name, Up: w.Up.Round(time.Second).String(), PolicyVersion: w.Policy.Version,
-		PolicySigned: w.Policy.Signed, Records: w.Log.Size, Clock: w.Clock, Uplink: w.Uplink, Storage: w.Storage.String(),
+		PolicySigned: w.Policy.Signed, Records: w.Log.Size, Clock: w.Clock, Uplink: string(w.Uplink.State), Storage: w.Storage.String(),
 		NotPaired: len(w.Seen),
 	}
 	for _, p := range w.Phones {
@@ -129,7 +129,7 @@ func system() string {
 	return "unknown"
 }
 
-func kernel() string {
+func kernelRelease() string {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return "unknown"

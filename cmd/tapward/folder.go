@@ -8,9 +8,6 @@ import (
 	"syscall"
 )
 
-// databaseFile is the ward's database in a box's data folder.
-const databaseFile = "ward.db"
-
 // mine says that a box's data folder is there and belongs to the user who runs this: files that another user leaves in
 // it, root too, would be closed to the daemon.
 func mine(folder string) error {

@@ -12,6 +12,7 @@ import (
 
 	"tapward/gateway"
 	"tapward/gateway/audit"
+	"tapward/gateway/durable"
 	"tapward/gateway/phone/link"
 )
 
@@ -57,7 +58,7 @@ func (c keysCommand) ensure(name string) (text []byte, made bool, err error) {
 	if text, err = c.generate(name); err != nil {
 		return nil, false, err
 	}
-	return text, true, writeNew(path, text)
+	return text, true, durable.Create(path, text)
 }
 
 func (c keysCommand) generate(name string) ([]byte, error) {
@@ -85,7 +86,7 @@ func (c keysCommand) givenBadgeKey() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the site's badge key: %w", err)
 	}
-	if _, err := parseBadgeKey(text); err != nil {
+	if _, err := gateway.ParseBadgeKey(text); err != nil {
 		return nil, fmt.Errorf("read the site's badge key in %s: %w", c.BadgeKey, err)
 	}
 	return text, nil

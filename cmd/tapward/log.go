@@ -5,17 +5,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"slices"
 	"time"
 
 	"tapward/gateway"
+	"tapward/gateway/audit"
 	"tapward/gateway/store"
 )
 
-// logCommand lists records for people. It believes the database; verify does not.
+// logCommand lists records for people. It believes what it reads; verify does not.
 type logCommand struct {
-	Database string             `arg:"" type:"existingfile" help:"ward.db of a box, running or not, or a copy."`
+	Box
+	Database string             `arg:"" optional:"" type:"existingfile" help:"A ward.db, of a box that runs or not, or a copy, to read instead of asking the running box."`
 	Phone    gateway.PhoneID    `help:"Only records of this phone."`
 	Reader   gateway.ReaderID   `help:"Only records of this reader."`
 	Kind     gateway.RecordKind `help:"Only records of this kind, such as session.opened."`
@@ -25,33 +28,40 @@ type logCommand struct {
 }
 
 func (c logCommand) Run(ctx context.Context, t terminal) error {
-	filter := store.Filter{Phone: c.Phone, Reader: c.Reader, Kind: c.Kind}
+	filter := audit.Filter{Phone: c.Phone, Reader: c.Reader, Kind: c.Kind}
 	var err error
 	if filter.Since, err = since(c.Since, time.Now()); err != nil {
 		return err
 	}
-	if c.Limit <= 0 {
-		c.Limit = math.MaxInt
+	if c.Database == "" {
+		return c.list(t.out, c.client().Backwards(ctx, filter))
 	}
 	db, err := store.OpenCopy(ctx, c.Database)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	records, err := db.Newest(ctx, filter, c.Limit)
-	slices.Reverse(records)
-	for _, r := range records {
-		if err := c.print(t.out, r); err != nil {
+	return c.list(t.out, db.Backwards(ctx, filter))
+}
+
+// list prints the newest records, oldest first. Where the log cannot be read further back, what was read is shown.
+func (c logCommand) list(out io.Writer, backwards iter.Seq2[audit.Sealed, error]) error {
+	if c.Limit <= 0 {
+		c.Limit = math.MaxInt
+	}
+	records, err := audit.Take(backwards, c.Limit)
+	for _, r := range slices.Backward(records) {
+		if err := c.print(out, r); err != nil {
 			return err
 		}
 	}
 	if err == nil && len(records) == 0 && !c.JSON {
-		fmt.Fprintln(t.out, "no record matches")
+		fmt.Fprintln(out, "no record matches")
 	}
 	return err
 }
 
-func (c logCommand) print(out io.Writer, r store.Listed) error {
+func (c logCommand) print(out io.Writer, r audit.Revealed) error {
 	if c.JSON {
 		return json.NewEncoder(out).Encode(newRecord(r))
 	}

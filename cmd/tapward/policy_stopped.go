@@ -10,6 +10,7 @@ import (
 
 	"tapward/gateway"
 	"tapward/gateway/audit"
+	"tapward/gateway/kernel"
 	"tapward/gateway/policy"
 	"tapward/gateway/session"
 	"tapward/gateway/store"
@@ -21,7 +22,7 @@ func (c policyLoad) store(ctx context.Context, text []byte, doc policy.Document)
 	if err := mine(c.Data); err != nil {
 		return "", fmt.Errorf("load policy: %w", err)
 	}
-	path = filepath.Join(c.Data, databaseFile)
+	path = filepath.Join(c.Data, store.DatabaseFile)
 	db, err := store.Open(ctx, store.Config{Path: path, Box: c.Name, Create: c.Create})
 	if err != nil {
 		return "", fmt.Errorf("load policy: %w (where the box runs, leave --data out; where it is new, give --create)", err)
@@ -69,7 +70,7 @@ func replacePolicy(stored store.Stored, before, next policy.Snapshot, now time.T
 		if r.Policy.IsZero() {
 			r.Policy = next.Digest()
 		}
-		return audit.Entry{Record: r, At: now, Clock: clockState(), Boot: stored.Boot, Uptime: uptime(),
+		return audit.Entry{Record: r, At: now, Clock: kernel.Clock(), Boot: stored.Boot, Uptime: kernel.Uptime(),
 			Machine: string(stored.State.Box), PolicySigned: next.Signed()}
 	}
 	state, entries := stored.State, []audit.Entry{entry(gateway.Record{

@@ -7,7 +7,6 @@ import (
 
 	"tapward/gateway"
 	"tapward/gateway/audit"
-	"tapward/gateway/store"
 )
 
 // clockMarks stand behind a time: how far it may be believed.
@@ -18,7 +17,7 @@ var clockMarks = map[audit.Clock]string{
 }
 
 // sentence is a record in one line. People are in it only where an opening names them.
-func sentence(r store.Listed) string {
+func sentence(r audit.Revealed) string {
 	e, rec := r.Entry, r.Entry.Record
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d/%-6d %s %-24s %-18s", r.Epoch, r.Index, e.At.Local().Format("2006-01-02 15:04:05.000"), clockMarks[e.Clock], rec.Kind)
@@ -122,7 +121,7 @@ type record struct {
 	Prior        string             `json:"prior_checkpoint,omitempty"` // epoch.opened: what contradicted the log
 }
 
-func newRecord(r store.Listed) record {
+func newRecord(r audit.Revealed) record {
 	e, rec := r.Entry, r.Entry.Record
 	out := record{
 		Epoch: r.Epoch, Index: r.Index, Kind: rec.Kind, At: e.At, Happened: rec.At, Clock: e.Clock, Boot: e.Boot,

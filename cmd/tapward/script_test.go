@@ -9,6 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"tapward/gateway/isolate"
+	"tapward/gateway/store"
 )
 
 // The stories start real daemons: pcscd, and tapwardd with its ports and its multicast.
@@ -28,7 +29,7 @@ func TestScripts(t *testing.T) {
 			data := filepath.Join(env.WorkDir, "data")
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("DATA", data)
-			env.Setenv("DB", filepath.Join(data, databaseFile))
+			env.Setenv("DB", filepath.Join(data, store.DatabaseFile))
 			env.Setenv("TAPWARD_SOCKET", filepath.Join(data, "tapward.sock"))
 			s := &stage{}
 			env.Values[onStage{}] = s

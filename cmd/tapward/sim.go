@@ -23,7 +23,7 @@ type simCommand struct {
 	Phone   simPhone   `cmd:"" help:"Make something happen to a phone's body."`
 	Restart simRestart `cmd:"" help:"Kill tapwardd with kill -9, and start it."`
 	Story   simStory   `cmd:"" help:"Play a day on a new demo ward, and check what comes of every step."`
-	simDirect
+	Direct  simDirect  `embed:""`
 
 	Inside simInside `cmd:"" hidden:""`
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"tapward/gateway"
+	"tapward/gateway/kernel"
 	"tapward/gateway/phone/agent"
 	"tapward/gateway/phone/link"
 	"tapward/gateway/station"
@@ -181,14 +182,14 @@ func startPhone(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(agent.CreateStateFile(file, gateway.PhoneID(args[0])))
 	kept, state, err := agent.OpenStateFile(file)
 	ts.Check(err)
-	boot, err := agent.BootID()
+	boot, err := kernel.BootID()
 	ts.Check(err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
 	a := agent.New(agent.Config{
 		Phone: gateway.PhoneID(args[0]), Identity: own, State: state, Store: kept,
 		Device: agent.Workspace{Root: folder}, Boxes: []agent.Box{{ID: gateway.BoxID(args[1]), Key: box.Fingerprint()}},
-		Version: "story", Listen: listener, BootID: boot, Boot: agent.BootClock, Log: slog.New(slog.DiscardHandler),
+		Version: "story", Listen: listener, BootID: boot, Boot: kernel.Uptime, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

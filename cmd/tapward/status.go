@@ -58,7 +58,7 @@ func showWard(out io.Writer, w *gateway.Ward) error {
 	head.row("policy", policyWords(w.Policy, w.Made))
 	head.row("log", fmt.Sprintf("%d records, root %s", w.Log.Size, w.Log.Root))
 	head.row("clock", w.Clock)
-	head.row("uplink", w.Uplink)
+	head.row("uplink", uplinkWords(w.Uplink, w.Made))
 	head.row("storage", w.Storage.String())
 	if w.Armed != nil {
 		head.row("armed", fmt.Sprintf("the next tap at %s takes over %s, until %s", w.Armed.Reader, w.Armed.Phone, moment(w.Armed.Until, w.Made)))
@@ -83,6 +83,27 @@ func policyWords(p gateway.WardPolicy, now time.Time) string {
 		return fmt.Sprintf("version %d, *unsigned demo policy*, loaded %s, digest %s", p.Version, moment(p.Since, now), p.Digest)
 	}
 	return fmt.Sprintf("version %d, signed, loaded %s, digest %s", p.Version, moment(p.Since, now), p.Digest)
+}
+
+func uplinkWords(u gateway.Uplink, now time.Time) string {
+	words := string(u.State)
+	if !u.Since.IsZero() {
+		words += " since " + moment(u.Since, now)
+	}
+	switch {
+	case u.State == gateway.UplinkJoining && u.Code != "":
+		words += fmt.Sprintf("; code %s, to be compared with the hub's", u.Code)
+	case u.Waiting > 0 && u.Oldest.IsZero():
+		words += fmt.Sprintf("; records that wait: %d", u.Waiting)
+	case u.Waiting > 0:
+		words += fmt.Sprintf("; records that wait: %d, the oldest for %s", u.Waiting, max(0, now.Sub(u.Oldest)).Round(time.Second))
+	}
+	for _, why := range []string{u.Why, u.Trouble} {
+		if why != "" {
+			words += "; " + why
+		}
+	}
+	return words
 }
 
 func showPhones(out io.Writer, w *gateway.Ward) error {

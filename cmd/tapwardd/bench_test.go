@@ -2,14 +2,19 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"tapward/gateway"
 	"tapward/gateway/phone/agent"
@@ -19,9 +24,10 @@ import (
 // What the design has made durable before a phone unlocks, with the sizes seen on the disk: the box's commit, before
 // anything is sent; the phone's fence, before it acts; the phone's receipt, before it is given.
 const (
-	boxCommit  = 16 << 10 // four pages of the write-ahead log
-	phoneWrite = 3 << 10  // a slot of the lock state
-	linkFrame  = 1500     // a bind with its signed grant
+	boxCommit   = 16 << 10 // four pages of the write-ahead log
+	crowdCommit = 52 << 10 // the same for 39 taps together: thirteen pages
+	phoneWrite  = 3 << 10  // a slot of the lock state
+	linkFrame   = 1500     // a bind with its signed grant
 )
 
 // A benchmark takes so many samples in each of its iterations, which are too long for more than one in a second.
@@ -204,9 +210,10 @@ func quantile(all []time.Duration, p int) time.Duration {
 	return sorted[max(0, (len(sorted)*p+99)/100-1)]
 }
 
-// BenchmarkShiftChange has forty clinicians tap at once, at four readers, and measures until the last phone is unlocked;
-// and what the disk alone takes for it: the box's two commits (one goes with the first tap, one carries the rest) and
-// then each phone's two writes, all phones at once.
+// BenchmarkShiftChange has forty clinicians tap at once, at four readers. The box's part, from its first permit to the
+// last bind that it gave to a link, is compared with the disk alone making the same two group commits durable: one for
+// the first tap, one for the others. Forty phones of a ward have forty processors and forty stores; here they must share
+// the box's. So that they take of it only what the box leaves, they store in memory and the box goes before them.
 func BenchmarkShiftChange(b *testing.B) {
 	const crowd = 40
 	var ports []*badgePort
@@ -225,15 +232,12 @@ func BenchmarkShiftChange(b *testing.B) {
 	box.must(box.client.LoadPolicy(b.Context(), wardPolicy{
 		Version: 1, Class: "bind = \"30s\"\nrelease = \"1m\"\npickup = \"10m\"", Staff: people, Places: places,
 	}.document()))
-	phones := many(b, box, crowd)
+	phones := many(b, box, crowd, inMemory(b))
+	box.goFirst()
 	log := newBareFile(b)
-	var states []*bareFile
-	for range crowd {
-		states = append(states, newBareFile(b))
-	}
-	s := samples{}
+	var disk, whole []time.Duration
 	change := func() {
-		s.add("forty taps to forty unlocked", took(func() {
+		whole = append(whole, took(func() {
 			for i, who := range people {
 				ports[i%len(ports)].tap(who)
 			}
@@ -241,14 +245,7 @@ func BenchmarkShiftChange(b *testing.B) {
 				phone.await("unlock", func(v agent.View) bool { return v.Screen == agent.ScreenUnlocked })
 			}
 		}))
-		s.add("disk: one commit, one for the rest", took(func() { log.write(boxCommit); log.write(crowd * boxCommit / 4) }))
-		s.add("disk: forty phones at once, twice", took(func() {
-			var all sync.WaitGroup
-			for _, state := range states {
-				all.Go(func() { state.write(phoneWrite); state.write(phoneWrite) })
-			}
-			all.Wait()
-		}))
+		disk = append(disk, took(func() { log.write(boxCommit); log.write(crowdCommit) }))
 		for _, phone := range phones {
 			box.must(box.client.ReleasePhone(b.Context(), phone.id))
 		}
@@ -263,12 +260,39 @@ func BenchmarkShiftChange(b *testing.B) {
 			change()
 		}
 	}
+	s := samples{}
+	for i, own := range boxShare(whereTimeGoes(b, box), crowd) {
+		s.add("box: first permit to last bind", own)
+		s.add("disk: one commit, one for the rest", disk[i])
+	}
 	s.report(b, "at most 1.5")
-	told := whereTimeGoes(b, box)
-	own := boxShare(told, crowd)
-	disk := s.all["disk: one commit, one for the rest"]
-	fmt.Printf("the box alone, first tap to last bind sent: p50 %s, p99 %s; %.2f of the disk's two commits at p50 (aim: at most 1.5)\n\n",
-		quantile(own, 50).Round(time.Microsecond), quantile(own, 99).Round(time.Microsecond), float64(quantile(own, 50))/float64(quantile(disk, 50)))
+	fmt.Printf("%-36s %10s %10s   (with the work of forty phones on the same processors)\n\n", "forty taps to forty unlocked",
+		quantile(whole, 50).Round(time.Microsecond), quantile(whole, 99).Round(time.Microsecond))
+}
+
+// inMemory makes folders that lie on no disk.
+func inMemory(b *testing.B) func() string {
+	return func() string {
+		dir, err := os.MkdirTemp("/dev/shm", "tapward-bench-")
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { os.RemoveAll(dir) })
+		return dir
+	}
+}
+
+// goFirst lets the box have a processor whenever it wants one.
+func (b *testBox) goFirst() {
+	b.t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", b.running.cmd.Process.Pid))
+	for _, thread := range threads {
+		id, convErr := strconv.Atoi(filepath.Base(thread))
+		err = errors.Join(err, convErr, unix.Setpriority(unix.PRIO_PROCESS, id, -20))
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // BenchmarkTwoHundredPhones measures the memory of a box with two hundred phones linked.
@@ -278,7 +302,7 @@ func BenchmarkTwoHundredPhones(b *testing.B) {
 	box.start()
 	box.must(box.client.LoadPolicy(b.Context(), wardPolicy{Version: 1, Staff: box.staff(1)}.document()))
 	alone := resident(b, box)
-	many(b, box, ward)
+	many(b, box, ward, b.TempDir)
 	for b.Loop() {
 		box.await("links", func(w *gateway.Ward) bool { return len(w.Phones) == ward })
 	}
@@ -287,11 +311,11 @@ func BenchmarkTwoHundredPhones(b *testing.B) {
 	b.ReportMetric(linked, "MiB")
 }
 
-// many are n phones, all linked.
-func many(b *testing.B, box *testBox, n int) (phones []*handset) {
+// many are n phones, all linked; each stores in a folder of its own.
+func many(b *testing.B, box *testBox, n int, folder func() string) (phones []*handset) {
 	b.Helper()
 	for i := range n {
-		phone := newHandset(b, box, gateway.PhoneID(fmt.Sprintf("phone-%03d", i+1)), handsetWith{quiet: true})
+		phone := newHandset(b, box, gateway.PhoneID(fmt.Sprintf("phone-%03d", i+1)), handsetWith{quiet: true, folder: folder()})
 		box.must(box.client.AddPhone(bounded(b), phone.paired()))
 		phones = append(phones, phone)
 	}

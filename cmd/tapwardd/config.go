@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -27,6 +29,10 @@ type Config struct {
 
 	Station Station `toml:"station"`
 	Phones  Phones  `toml:"phones"`
+	Metrics Metrics `toml:"metrics"`
+
+	// Uplink is the hospital's hub; nil: the box stands alone.
+	Uplink *Uplink `toml:"uplink"`
 
 	// PCSC are readers of the PC/SC daemon, Serial those at serial ports.
 	PCSC   []PCSC          `toml:"pcsc"`
@@ -54,6 +60,23 @@ type Phones struct {
 	Interfaces []string `toml:"interfaces"`
 	// Quiet turns mDNS off, both ways: phones then open the link or have configured addresses.
 	Quiet bool `toml:"quiet"`
+}
+
+// Metrics is where Prometheus and health checks ask. They are not guarded by TLS: an address other than loopback belongs to
+// a network of machines.
+type Metrics struct {
+	// Listen is host:port; empty: off.
+	Listen string `toml:"listen"`
+}
+
+// Uplink is the hub that the box asks to join at its first start. The hub's own words count from then on.
+type Uplink struct {
+	// Site is the hospital's site, of which the box is one: a label like Box. Ward must be one too then.
+	Site string `toml:"site"`
+	// Hub is where the hub takes boxes in: https://host:port.
+	Hub string `toml:"hub"`
+	// CA is the fingerprint of the key of the hub's certificate authority. Only a hub with that one is believed.
+	CA gateway.Fingerprint `toml:"ca"`
 }
 
 // PCSC gives a PC/SC reader its place.
@@ -114,10 +137,34 @@ func (c Config) validate() error {
 			wrong = append(wrong, err)
 		}
 	}
+	if host, _, err := net.SplitHostPort(c.Metrics.Listen); c.Metrics.Listen != "" && (err != nil || host == "") {
+		say("metrics.listen: %q must be host:port; 127.0.0.1 is for this machine only", c.Metrics.Listen)
+	}
+	if c.Uplink != nil {
+		wrong = append(wrong, c.Uplink.validate(c.Ward)...)
+	}
 	if c.Sim != "" && !simulates {
 		say("sim: this build takes no simulated taps")
 	}
 	return errors.Join(wrong...)
+}
+
+func (u Uplink) validate(ward string) (wrong []error) {
+	say := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	if !gateway.ValidLabel(u.Site) {
+		say("uplink.site: %q must be %s", u.Site, gateway.LabelRule)
+	}
+	if ward != "" && !gateway.ValidLabel(ward) {
+		say("ward: %q must be %s, because the hub addresses the box by it", ward, gateway.LabelRule)
+	}
+	at, err := url.Parse(u.Hub)
+	if err != nil || at.Scheme != "https" || at.Hostname() == "" || at.Port() == "" || at.Host != strings.TrimPrefix(u.Hub, "https://") {
+		say("uplink.hub: %q must be https://host:port", u.Hub)
+	}
+	if u.CA.IsZero() {
+		say("uplink.ca: the fingerprint of the hub's CA is missing; without it the box could be taken in by anybody")
+	}
+	return wrong
 }
 
 func (c Config) readers() []gateway.ReaderID {

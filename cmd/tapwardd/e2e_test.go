@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tapward/gateway"
+	"tapward/gateway/audit"
 	"tapward/gateway/phone/agent"
 	"tapward/gateway/phone/mdns"
 	"tapward/gateway/store"
@@ -121,7 +122,7 @@ func (b *testBox) logged(kind gateway.RecordKind) bool {
 		b.t.Fatal(err)
 	}
 	defer c.Close()
-	found, err := c.Newest(b.t.Context(), store.Filter{Kind: kind}, 1)
+	found, err := audit.Take(c.Backwards(b.t.Context(), audit.Filter{Kind: kind}), 1)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tapward/gateway"
+	"tapward/gateway/kernel"
 	"tapward/gateway/phone/agent"
 	"tapward/gateway/phone/link"
 )
@@ -38,6 +39,7 @@ type handsetWith struct {
 	dials     bool // opens the link itself, and is not reached
 	advertise func(*handset) func(context.Context) error
 	quiet     bool   // its states are not noted
+	folder    string // holds what it stores; empty: a temporary one
 	told      func() // called after each note, by the agent's own goroutine
 }
 
@@ -49,7 +51,10 @@ func newHandset(t testing.TB, b *testBox, id gateway.PhoneID, with handsetWith) 
 	if h.identity, err = link.NewIdentity(string(id)); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir := with.folder
+	if dir == "" {
+		dir = t.TempDir()
+	}
 	path := filepath.Join(dir, "state")
 	if err := agent.CreateStateFile(path, id); err != nil {
 		t.Fatal(err)
@@ -59,7 +64,7 @@ func newHandset(t testing.TB, b *testBox, id gateway.PhoneID, with handsetWith) 
 		t.Fatal(err)
 	}
 	h.file = file
-	boot, err := agent.BootID()
+	boot, err := kernel.BootID()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +108,7 @@ func (h *handset) run() {
 }
 
 // boot is the boot clock, with the suspends that a test lets pass.
-func (h *handset) boot() time.Duration { return agent.BootClock() + time.Duration(h.suspend.Load()) }
+func (h *handset) boot() time.Duration { return kernel.Uptime() + time.Duration(h.suspend.Load()) }
 
 // Save stores a state and notes it.
 func (h *handset) Save(s agent.State) error {

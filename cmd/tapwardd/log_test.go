@@ -57,7 +57,7 @@ func (b *testBox) openLog(trusted ...audit.Head) (wardLog, error) {
 	if report.Bad != nil {
 		return wardLog{}, fmt.Errorf("the log is not as it was written: %s", report.Bad)
 	}
-	listed, err := c.Newest(ctx, store.Filter{}, int(report.Records)+1)
+	listed, err := audit.Take(c.Backwards(ctx, audit.Filter{}), int(report.Records)+1)
 	if err != nil {
 		return wardLog{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"tapward/gateway/handoff"
+	"tapward/gateway/kernel"
 	"tapward/gateway/phone"
 	"tapward/gateway/phone/link"
 	"tapward/gateway/station"
@@ -41,7 +42,7 @@ func run(ctx context.Context, f flags) error {
 		return errors.Join(err, trace.Close())
 	}
 	db, err := store.Open(ctx, store.Config{
-		Path: filepath.Join(c.Data, "ward.db"), Create: true, Box: c.Box, Log: log, Signer: keys.log,
+		Path: filepath.Join(c.Data, store.DatabaseFile), Create: true, Box: c.Box, Log: log, Signer: keys.log,
 	})
 	if err != nil {
 		return errors.Join(err, sockets.close(), trace.Close())
@@ -69,10 +70,14 @@ type box struct {
 	trace       trace
 }
 
-// run is the wiring. It stops in stages: first what comes in from outside (readers, station, discovery), then the loop,
+// run is the wiring. It stops in stages: first what comes in from outside (readers, station, hub, discovery), then the loop,
 // which handles what is left; then the links with the phones, and the log's last checkpoint.
 func (b box) run(ctx context.Context) error {
 	stored, err := b.db.Load(ctx)
+	if err != nil {
+		return err
+	}
+	floor, err := b.db.Floor(ctx, kernel.Uptime())
 	if err != nil {
 		return err
 	}
@@ -87,22 +92,28 @@ func (b box) run(ctx context.Context) error {
 	reports := make(chan phone.Report, 256)
 	events := make(chan reader.Event)
 	witnesses := newWitnesses(b.db, b.keys.own, b.log)
+	addresses := readAddresses(b.config.Data, b.log)
 	links := link.New(link.Config{
 		Box: b.config.Box, Identity: b.keys.link, Phones: stored.Paired, Listen: b.sockets.phones, Out: reports,
-		Checkpoint: b.db.Newest, Witnessed: witnesses.heard, Log: b.log,
+		Checkpoint: b.db.Checkpoint, Witnessed: witnesses.phone, Reached: addresses.heard, Log: b.log,
 	})
+	addresses.propose(stored.Paired, links.Propose)
 	lamps := newLamps(sources, b.log)
+	measured := newMetrics()
 	engine := handoff.New(handoff.Config{
-		Box: b.config.Box, Key: b.keys.link.Fingerprint(), Ward: b.config.Ward, Journal: b.db, Phones: links, Readers: lamps, Log: b.log,
+		Box: b.config.Box, Key: b.keys.link.Fingerprint(), Ward: b.config.Ward, Journal: measuredJournal{b.db, measured},
+		Phones: links, Readers: measuredReaders{lamps, measured}, Log: b.log,
 		State: stored.State, Paired: stored.Paired, Head: stored.Head, Boot: stored.Boot, SameBoot: stored.SameBoot,
-		Policy: storedPolicy(stored, b.config.Ward, b.keys.badge, b.log), Loaded: stored.PolicyLoaded,
-		BadgeKey: b.keys.badge, Sources: b.config.readers(), Uptime: uptime, Ready: b.ready, Pet: b.pet(watchdog), Watchdog: watchdog.Interval(), Trace: b.trace.writer(),
+		Policy: storedPolicy(stored, b.config.Ward, b.keys.badge, b.log), Loaded: stored.PolicyLoaded, Floor: floor,
+		BadgeKey: b.keys.badge, Sources: b.config.readers(), Uptime: kernel.Uptime, Ready: b.ready(measured), Pet: b.pet(watchdog), Watchdog: watchdog.Interval(), Trace: b.trace.writer(),
 	})
-	page := station.New(engine, b.config.Station.Names, b.log)
+	uplink := hospital{b.config, b.keys, b.db, engine, witnesses, b.log}
+	page := station.New(engine, b.db, b.config.Station.Names, b.log)
 
 	base, loop, edge := newStage(), newStage(), newStage()
 	base.run(b.db.Run)
 	base.run(links.Run)
+	base.run(addresses.run)
 	base.run(func(ctx context.Context) error { return witnesses.run(ctx, engine) })
 	base.run(func(ctx context.Context) error { return pass(ctx, reports, engine.Report) })
 
@@ -120,6 +131,8 @@ func (b box) run(ctx context.Context) error {
 	})
 	edge.run(func(ctx context.Context) error { return b.discover(ctx, engine, links) })
 	edge.run(func(ctx context.Context) error { return b.advertise(ctx) })
+	edge.run(func(ctx context.Context) error { return measured.serve(ctx, b.sockets.metrics, engine, b.log) })
+	edge.run(uplink.run)
 
 	select {
 	case <-ctx.Done():
@@ -131,9 +144,12 @@ func (b box) run(ctx context.Context) error {
 	return errors.Join(edge.end(), loop.end(), base.end())
 }
 
-func (b box) ready() {
-	b.told(systemd.Ready())
-	b.log.Info("The ward is open", "box", b.config.Box, "station", b.sockets.pageAddr())
+func (b box) ready(m *metrics) func() {
+	return func() {
+		m.ready.Store(true)
+		b.told(systemd.Ready())
+		b.log.Info("The ward is open", "box", b.config.Box, "station", b.sockets.pageAddr())
+	}
 }
 
 // pet is nil where systemd asks for no watchdog.

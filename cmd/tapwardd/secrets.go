@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -18,10 +17,11 @@ import (
 
 // secrets are the box's three keys, each for one thing.
 type secrets struct {
-	link  link.Identity    // to phones
-	log   note.Signer      // of checkpoints
-	own   note.Verifier    // of the box's own checkpoints, when phones bring them back
-	badge gateway.BadgeKey // of badge hashes; the same on every box of the site
+	link   link.Identity    // to phones
+	log    note.Signer      // of checkpoints
+	own    note.Verifier    // of the box's own checkpoints, when others bring them back
+	public string           // the log key's public half, as own knows it
+	badge  gateway.BadgeKey // of badge hashes; the same on every box of the site
 }
 
 // readSecrets takes each key from systemd's credentials or, where there are none, from a file of the same name in the
@@ -45,26 +45,22 @@ func readSecrets(c Config) (s secrets, err error) {
 	if s.link, err = link.ParseIdentity(linkKey); err != nil {
 		return s, fmt.Errorf("read the link-key: %w", err)
 	}
-	if s.log, s.own, err = parseLogKey(strings.TrimSpace(string(logKey))); err != nil {
+	if err = s.parseLogKey(strings.TrimSpace(string(logKey))); err != nil {
 		return s, fmt.Errorf("read the log-key: %w", err)
 	}
-	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(badgeKey)))
-	if err != nil || len(raw) != len(s.badge) {
-		return s, fmt.Errorf("read the badge-key: it must be %d bytes in base64", len(s.badge))
+	if s.badge, err = gateway.ParseBadgeKey(badgeKey); err != nil {
+		return s, fmt.Errorf("read the badge-key: %w", err)
 	}
-	copy(s.badge[:], raw)
 	return s, nil
 }
 
-func parseLogKey(secret string) (note.Signer, note.Verifier, error) {
-	signer, err := note.NewSigner(secret)
-	if err != nil {
-		return nil, nil, err
+func (s *secrets) parseLogKey(secret string) (err error) {
+	if s.log, err = note.NewSigner(secret); err != nil {
+		return err
 	}
-	public, err := audit.PublicKey(secret)
-	if err != nil {
-		return nil, nil, err
+	if s.public, err = audit.PublicKey(secret); err != nil {
+		return err
 	}
-	verifier, err := note.NewVerifier(public)
-	return signer, verifier, err
+	s.own, err = note.NewVerifier(s.public)
+	return err
 }

@@ -10,7 +10,10 @@ import (
 )
 
 // sockets are what the box listens on. Systemd may have opened them, by the names "station", "api" and "phones".
-type sockets struct{ page, api, phones net.Listener }
+type sockets struct {
+	page, api, phones net.Listener
+	metrics           net.Listener // nil: off
+}
 
 func openSockets(c Config) (s sockets, err error) {
 	given, err := systemd.Listeners()
@@ -34,6 +37,9 @@ func openSockets(c Config) (s sockets, err error) {
 	}
 	s.page = open("station", "tcp", c.Station.Listen)
 	s.phones = open("phones", "tcp", c.Phones.Listen)
+	if c.Metrics.Listen != "" {
+		s.metrics = open("metrics", "tcp", c.Metrics.Listen)
+	}
 	if len(given["api"]) == 0 {
 		err = errors.Join(err, removeStale(c.Station.Socket))
 	}
@@ -67,7 +73,7 @@ func removeStale(path string) error {
 
 func (s sockets) close() error {
 	var errs []error
-	for _, l := range []net.Listener{s.page, s.api, s.phones} {
+	for _, l := range []net.Listener{s.page, s.api, s.phones, s.metrics} {
 		if l != nil {
 			errs = append(errs, l.Close())
 		}

@@ -82,7 +82,7 @@ func holdsAlready(ctx context.Context, t *tale) error {
 	}
 	held, err := t.holds(ctx, "Ana Demo")
 	if err == nil && held != t.first {
-		err = fmt.Errorf("Ana holds %s now and had %s", held, t.first)
+		err = fmt.Errorf("%s is Ana's now, and she had %s", held, t.first)
 	}
 	return err
 }
@@ -99,7 +99,7 @@ func handOff(ctx context.Context, t *tale) error {
 		return err
 	}
 	if held != t.first {
-		return fmt.Errorf("Ben holds %s, and Ana's phone was %s", held, t.first)
+		return fmt.Errorf("%s is Ben's, and Ana's phone was %s", held, t.first)
 	}
 	if err := t.passedOn(ctx, "c-1001", "c-1002", gateway.HandOff); err != nil {
 		return err
@@ -209,7 +209,7 @@ func takeOver(ctx context.Context, t *tale) error {
 		return err
 	}
 	if took != held {
-		return fmt.Errorf("Dr Eli holds %s, and %s was to be taken over", took, held)
+		return fmt.Errorf("%s is Dr Eli's, and %s was to be taken over", took, held)
 	}
 	if err := t.passedOn(ctx, "c-1003", "c-1004", gateway.TakenOver); err != nil {
 		return err

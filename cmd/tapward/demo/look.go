@@ -160,7 +160,7 @@ func get(ctx context.Context, client *http.Client, url string) (string, error) {
 }
 
 // database is the box's, with the log.
-func (t *tale) database() string { return filepath.Join(boxFolder(t.ward.Dir), "ward.db") }
+func (t *tale) database() string { return filepath.Join(boxFolder(t.ward.Dir), store.DatabaseFile) }
 
 // logged checks that the log holds a record as asked for.
 func (t *tale) logged(ctx context.Context, what string, asked func(gateway.Record) bool) error {

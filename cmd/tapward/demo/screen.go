@@ -31,15 +31,15 @@ In another terminal:
   %[3]s sim pull med-room                 a cable is pulled; plug puts it back
   %[3]s sim restart                       kill -9 and start of tapwardd
   %[3]s status --socket %[4]s
-  %[3]s log %[5]s
+  %[3]s log --socket %[4]s
 
 Readers   door and dock-1 (PC/SC), med-room (serial)
-Badges    %[6]s
+Badges    %[5]s
           finn's has expired, gus's is blocked, stranger's nobody knows
-Data      %[7]s   (logs in %[8]s)
+Data      %[6]s   (logs in %[7]s)
 
 Ctrl-C closes the ward; make run opens it again where it was.
-`, p.Station, pages.String(), tool, shown(BoxSocket(dir)), shown(filepath.Join(boxFolder(dir), "ward.db")),
+`, p.Station, pages.String(), tool, shown(BoxSocket(dir)),
 		strings.Join(BadgeNames(), " "), shown(dir), shown(filepath.Join(dir, "log")))
 }
 

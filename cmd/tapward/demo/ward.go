@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"tapward/gateway/isolate"
 )
 
 // Ward says where a demo ward lives and is seen.
@@ -56,7 +58,7 @@ func (w Ward) Run(ctx context.Context, ready func(Place)) error {
 	inner := exec.Command("/proc/self/exe", "sim", "inside", dir)
 	inner.Stderr = os.Stderr
 	inner.ExtraFiles = append([]*os.File{tell}, files...) // as Inside expects them
-	inner.SysProcAttr = namespaces()
+	inner.SysProcAttr = isolate.Namespaces()
 	inner.SysProcAttr.Setpgid = true
 	inner.SysProcAttr.Pdeathsig = syscall.SIGTERM
 	ended, err := launch(inner)
@@ -87,17 +89,6 @@ func launch(cmd *exec.Cmd) (ended <-chan error, err error) {
 		}
 	}()
 	return done, <-started
-}
-
-// namespaces asks for networks and mounts apart, and for a user namespace where we are not root.
-func namespaces() *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
-	if uid, gid := os.Getuid(), os.Getgid(); uid != 0 {
-		attr.Cloneflags |= syscall.CLONE_NEWUSER
-		attr.UidMappings = []syscall.SysProcIDMap{{HostID: uid, Size: 1}}
-		attr.GidMappings = []syscall.SysProcIDMap{{HostID: gid, Size: 1}}
-	}
-	return attr
 }
 
 // own makes the folder, marks it, and keeps other wards out of it.
