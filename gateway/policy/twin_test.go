@@ -163,6 +163,11 @@ func drawTap(t *rapid.T, w twin) twinTap {
 	if s := rapid.IntRange(999, 1004).Draw(t, "at"); s > 999 {
 		tap.at = time.Unix(int64(s), 0)
 	}
+	// Left to chance alone, hardly a tap comes as far as to its proof.
+	if rapid.Bool().Draw(t, "in order") {
+		tap.reader, tap.ward, tap.class = rapid.SampledFrom(w.readers).Draw(t, "own reader").id, w.ward, ""
+		tap.action = string(rapid.SampledFrom(Actions).Draw(t, "known action"))
+	}
 	return tap
 }
 
