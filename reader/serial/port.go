@@ -35,6 +35,9 @@ func openPort(path string, baud int) (transport, error) {
 		return nil, explain(path, err)
 	}
 	file, err := os.OpenFile(real, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.EBUSY) {
+		err = errLocked // the kernel's exclusive mode, which keeps all but root out
+	}
 	if err != nil {
 		return nil, explain(path, err)
 	}
