@@ -49,6 +49,9 @@ func newAvahi(w *ward, addrs ...string) avahi {
 	must(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, ""))
 	t.Cleanup(func() { must(t, unix.Unmount("/run", unix.MNT_DETACH)) })
 	must(t, os.Mkdir("/run/avahi-daemon", 0o755))
+	// It gives that place to its own user, which a namespace of an ordinary user's does not have: here it is root.
+	a.overlay("/etc/passwd", "root:x:0:0::/:/bin/sh\navahi:x:0:0::/:/bin/sh\n")
+	a.overlay("/etc/group", "root:x:0:\navahi:x:0:\n")
 
 	must(t, os.WriteFile(filepath.Join(dir, "bus.conf"), fmt.Appendf(nil, busConf, a.bus), 0o600))
 	bus := exec.Command("dbus-daemon", "--nofork", "--nopidfile", "--print-address", "--config-file="+filepath.Join(dir, "bus.conf"))
@@ -58,6 +61,15 @@ func newAvahi(w *ward, addrs ...string) avahi {
 	daemon := a.command("avahi-daemon", "--no-drop-root", "--no-chroot", "--no-rlimits", "--file="+filepath.Join(dir, "avahi.conf"))
 	a.startUntil(daemon, daemon.StderrPipe, "Server startup complete")
 	return a
+}
+
+// overlay lays another content over a file, in this mount namespace only and until the test ends.
+func (a avahi) overlay(path, content string) {
+	a.t.Helper()
+	over := filepath.Join(a.t.TempDir(), filepath.Base(path))
+	must(a.t, os.WriteFile(over, []byte(content), 0o644))
+	must(a.t, unix.Mount(over, path, "", unix.MS_BIND, ""))
+	a.t.Cleanup(func() { must(a.t, unix.Unmount(path, unix.MNT_DETACH)) })
 }
 
 func (a avahi) command(name string, args ...string) *exec.Cmd {
