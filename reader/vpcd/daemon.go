@@ -139,6 +139,14 @@ func (d *Daemon) end(s syscall.Signal) {
 	}
 }
 
+// Ended is closed once the daemon that runs now has ended, however that came. It is nil where none runs.
+func (d *Daemon) Ended() <-chan struct{} {
+	if d.process == nil {
+		return nil
+	}
+	return d.process.ended
+}
+
 // Freeze stops the daemon from doing anything until Thaw, without ending it.
 func (d *Daemon) Freeze() error { return d.tell(syscall.SIGSTOP) }
 

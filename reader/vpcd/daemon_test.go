@@ -193,7 +193,12 @@ func TestDaemonDiesAndStartsAgain(t *testing.T) {
 		if err := d.Slots()[0].Arm(t.Context(), Card{}); err != nil {
 			t.Fatal(err)
 		}
+		ended := d.Ended()
 		end()
+		<-ended
+		if d.Ended() != nil {
+			t.Error("a daemon that does not run is to end")
+		}
 		end() // nothing runs any more
 		if err := d.Slots()[0].Tap(); err != nil {
 			t.Error(err)

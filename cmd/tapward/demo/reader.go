@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -39,9 +37,9 @@ const held = 900 * time.Millisecond
 type pcscDaemon struct {
 	ended chan<- error
 
-	mu      sync.Mutex
-	daemon  *vpcd.Daemon
-	watched net.Conn // nil: pulled
+	mu     sync.Mutex
+	daemon *vpcd.Daemon
+	life   <-chan struct{} // closed when the daemon that runs has ended; nil: pulled
 }
 
 func startPCSC(ctx context.Context, dir string, readers int, ended chan<- error) (*pcscDaemon, error) {
@@ -60,31 +58,25 @@ func startPCSC(ctx context.Context, dir string, readers int, ended chan<- error)
 	return d, nil
 }
 
-// plug also keeps a connection open, which ends with the daemon.
 func (d *pcscDaemon) plug(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.watched != nil {
+	if d.life != nil {
 		return errPlugged
 	}
 	if err := d.daemon.Start(ctx); err != nil {
 		return err
 	}
-	watched, err := net.Dial("unix", d.daemon.Socket())
-	if err != nil {
-		d.daemon.Stop()
-		return fmt.Errorf("watch pcscd: %w", err)
-	}
-	d.watched = watched
-	go d.watch(watched)
+	d.life = d.daemon.Ended()
+	go d.watch(d.life)
 	return nil
 }
 
-func (d *pcscDaemon) watch(c net.Conn) {
-	io.Copy(io.Discard, c)
+func (d *pcscDaemon) watch(life <-chan struct{}) {
+	<-life
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.watched == c {
+	if d.life == life {
 		d.ended <- fmt.Errorf("pcscd ended by itself; its log is %s", d.daemon.Log())
 	}
 }
@@ -92,19 +84,18 @@ func (d *pcscDaemon) watch(c net.Conn) {
 func (d *pcscDaemon) pull() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.watched == nil {
+	if d.life == nil {
 		return errPulled
 	}
-	watched := d.watched
-	d.watched = nil
+	d.life = nil
 	d.daemon.Stop()
-	return watched.Close()
+	return nil
 }
 
 func (d *pcscDaemon) running() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.watched != nil
+	return d.life != nil
 }
 
 func (d *pcscDaemon) close() {
