@@ -28,7 +28,9 @@ func newWitnesses(db *store.Store, verifier note.Verifier, log *slog.Logger) *wi
 }
 
 // phone takes what a phone brought.
-func (w *witnesses) phone(id gateway.PhoneID, checkpoint string) { w.hear("phone "+string(id), checkpoint) }
+func (w *witnesses) phone(id gateway.PhoneID, checkpoint string) {
+	w.hear("phone "+string(id), checkpoint)
+}
 
 // hospital takes what the hospital holds.
 func (w *witnesses) hospital(checkpoint string) { w.hear("the hospital", checkpoint) }

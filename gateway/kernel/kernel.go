@@ -1,5 +1,5 @@
-// Package kernel asks the kernel about time: how long the machine runs, which boot this is, and whether the wall clock
-// may be believed.
+// Package kernel asks the kernel what only it can say: how long the machine runs, which boot this is, whether the wall
+// clock may be believed, and who is at the other end of a socket.
 package kernel
 
 import (

@@ -3,10 +3,8 @@ package station
 import (
 	"context"
 	"net"
-	"os/user"
-	"strconv"
 
-	"golang.org/x/sys/unix"
+	"tapward/gateway/kernel"
 )
 
 // right is what a route asks for and a caller has; a caller may have several.
@@ -37,31 +35,11 @@ func fromNetwork(c net.Conn) caller {
 // fromSocket asks the operating system who is at the other end of the unix socket. Who may connect is the socket's file
 // mode; whoever does may do everything, under their name. Somebody who cannot be named may do nothing.
 func fromSocket(c net.Conn) caller {
-	socket, ok := c.(*net.UnixConn)
+	name, ok := kernel.Peer(c)
 	if !ok {
 		return caller{}
 	}
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return caller{}
-	}
-	var peer *unix.Ucred
-	var failed error
-	err = raw.Control(func(fd uintptr) {
-		peer, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	if err != nil || failed != nil {
-		return caller{}
-	}
-	return caller{operator: userName(peer.Uid), may: view | takeOver | operate}
-}
-
-func userName(uid uint32) string {
-	id := strconv.FormatUint(uint64(uid), 10)
-	if u, err := user.LookupId(id); err == nil {
-		return u.Username
-	}
-	return "uid " + id
+	return caller{operator: name, may: view | takeOver | operate}
 }
 
 type callerKey struct{}
