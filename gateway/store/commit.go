@@ -37,7 +37,7 @@ type leafRow struct {
 	openings []audit.Opening
 }
 
-// Commit makes state, entries and the durable part of acts (AddPhone, RemovePhone, LoadPolicy) one transaction, durable
+// Commit makes state, entries and the durable part of acts (of phones, policy and revocations) one transaction, durable
 // when it returns without an error, and gives the log's new head. Only what changed since the last Commit is written. An
 // entry's Boot and Machine are filled in where they are empty. A cancelled ctx stops nothing: the tap that began it may be
 // gone, what happened has happened.
@@ -192,6 +192,8 @@ ON CONFLICT (id) DO UPDATE SET key = excluded.key, class = excluded.class, pool 
 		if _, err := s.conn.ExecContext(ctx, `DELETE FROM phone WHERE id = ?`, string(act.Phone)); err != nil {
 			return fmt.Errorf("remove phone %s: %w", act.Phone, err)
 		}
+	case gateway.InstallRevocations:
+		return s.writeRevocations(ctx, act.Revocations)
 	case gateway.LoadPolicy:
 		digest := sha256.Sum256(act.Document)
 		_, err := s.conn.ExecContext(ctx, `

@@ -31,6 +31,9 @@ func (s *Store) Load(ctx context.Context) (Stored, error) {
 	if err := readPolicy(ctx, tx, &stored); err != nil {
 		return Stored{}, fmt.Errorf("load policy: %w", err)
 	}
+	if err := s.readRevocations(ctx, tx, &stored); err != nil {
+		return Stored{}, fmt.Errorf("load revocations: %w", err)
+	}
 	return stored, nil
 }
 

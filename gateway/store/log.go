@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -182,30 +181,4 @@ SELECT leaf, field, salt, value FROM opening WHERE leaf BETWEEN ? AND ? ORDER BY
 		}
 	}
 	return rows.Err()
-}
-
-// Hashes reads one epoch's stored hashes for tlog's proofs.
-func (l Log) Hashes(ctx context.Context, epoch uint32) tlog.HashReader {
-	// The hash of a subtree lies with the leaf that completes it.
-	query := `SELECT substr(hashes, ?1, 32) FROM leaf WHERE id = ?2`
-	if !l.old {
-		query += ` UNION ALL SELECT substr(hashes, ?1, 32) FROM pruned WHERE id = ?2 LIMIT 1`
-	}
-	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
-		hashes := make([]tlog.Hash, len(indexes))
-		for i, index := range indexes {
-			level, n := tlog.SplitStoredHashIndex(index)
-			leaf := (n+1)<<level - 1
-			var hash []byte
-			err := l.db.QueryRowContext(ctx, query, tlog.HashSize*level+1, leafID(epoch, leaf)).Scan(&hash)
-			if err == nil && len(hash) != tlog.HashSize {
-				err = errors.New("it is not there")
-			}
-			if err != nil {
-				return nil, fmt.Errorf("read tree hash at level %d of record %d of epoch %d: %w", level, leaf, epoch, err)
-			}
-			hashes[i] = tlog.Hash(hash)
-		}
-		return hashes, nil
-	})
 }

@@ -157,12 +157,18 @@ func openSessions(ctx context.Context, q querier) (map[sessionOf]bool, error) {
 	return open, rows.Err()
 }
 
-// prunedBelow is the index below which records of an epoch may be gone.
-func (l Log) prunedBelow(ctx context.Context, epoch uint32) (int64, error) {
+// PrunedBelow is the index below which records of an epoch may have been pruned; zero where none was.
+func (l Log) PrunedBelow(ctx context.Context, epoch uint32) (int64, error) {
+	if l.old {
+		return 0, nil
+	}
 	var last sql.NullInt64
 	row := l.db.QueryRowContext(ctx, `SELECT max(id) FROM pruned WHERE id < ?`, leafID(epoch+1, 0))
-	if err := row.Scan(&last); err != nil || !last.Valid || last.Int64 < leafID(epoch, 0) {
-		return 0, err
+	if err := row.Scan(&last); err != nil {
+		return 0, fmt.Errorf("read what was pruned: %w", err)
+	}
+	if !last.Valid || last.Int64 < leafID(epoch, 0) {
+		return 0, nil
 	}
 	return indexOf(last.Int64) + 1, nil
 }

@@ -102,7 +102,7 @@ func (s *Store) Outgoing(ctx context.Context) ([]audit.Outgoing, error) {
 				o.Stored = r.Stored
 			}
 		}
-		if o.Pruned, err = s.prunedBelow(ctx, e.Number); err != nil {
+		if o.Pruned, err = s.PrunedBelow(ctx, e.Number); err != nil {
 			return nil, err
 		}
 		out[i] = o

@@ -88,6 +88,8 @@ type Stored struct {
 	PolicyLoaded   time.Time
 	PolicyDamage   error // why a document that is there cannot be used; the box then has no policy
 
+	Revocations gateway.Revocations // the list in force
+
 	Head     audit.Head
 	Boot     uint64 // boot counter: rises with every start of the machine
 	SameBoot bool   // the machine has not restarted since the database was last open
