@@ -59,6 +59,7 @@ const (
 	ByOperator    Reason = "by-operator"
 	BoxRestarted  Reason = "box-restarted"
 	Stray         Reason = "stray-session"
+	RevokedPhone  Reason = "revoked-phone"
 
 	// About readers and the box.
 	ReaderUnplugged  Reason = "reader-unplugged"
@@ -75,6 +76,8 @@ const (
 	BadPolicy    Reason = "bad-policy"
 	UnknownPhone Reason = "unknown-phone"
 	OldPolicy    Reason = "old-policy"
+
+	OldRevocations Reason = "old-revocations"
 )
 
 var sentences = map[Reason]string{
@@ -122,6 +125,7 @@ var sentences = map[Reason]string{
 	ByOperator:    "Ended by an operator.",
 	BoxRestarted:  "The box restarted while this was under way.",
 	Stray:         "The phone showed a session that the box had already ended.",
+	RevokedPhone:  "The hospital has blocked this phone.",
 
 	ReaderUnplugged:  "The reader is unplugged or its driver has stopped.",
 	ReaderRecovered:  "The reader is back.",
@@ -134,6 +138,7 @@ var sentences = map[Reason]string{
 	BadPolicy:        "The policy document has mistakes.",
 	UnknownPhone:     "No phone of that name is paired with this box.",
 	OldPolicy:        "This policy is not newer than the one in force.",
+	OldRevocations:   "These revocations are not newer than those in force.",
 
 	UnsignedPolicy: "Unsigned demo policy: not agreed by security and clinical leads.",
 
@@ -159,8 +164,9 @@ var sentences = map[Reason]string{
 	"log-anchor-lost":    "The proof that the box's log is whole is missing or damaged. Call IT.",
 	"log-database-gone":  "The box's log is gone and was begun anew. Call IT.",
 	// What the hospital finds wrong with the log as it came.
-	"log-gapped":    "Records of the box's log have not come to the hospital. Call IT.",
-	"log-malformed": "The hospital cannot read the box's log as it came. Call security: somebody may have changed it.",
+	"log-gapped":      "Records of the box's log have not come to the hospital. Call IT.",
+	"log-malformed":   "The hospital cannot read the box's log as it came. Call security: somebody may have changed it.",
+	"log-key-unknown": "The hospital does not know the key that signs the box's log. Call IT: the box must be enrolled.",
 
 	// Of gateway/phone/link: why a phone declines a command.
 	"stale-challenge": "The phone refused a command that came too late.",

@@ -32,6 +32,7 @@ const (
 	BoxStopped      RecordKind = "box.stopped"
 	ReaderChanged   RecordKind = "reader.changed"
 	PolicyLoaded    RecordKind = "policy.loaded"
+	RevokedLoaded   RecordKind = "revocations.loaded"
 	PhoneAdded      RecordKind = "phone.added"
 	PhoneRemoved    RecordKind = "phone.removed"
 	OperatorActed   RecordKind = "operator.acted"   // any other operator act, and how it ended

@@ -6,12 +6,15 @@ import "time"
 type Uplink struct {
 	State UplinkState `json:"uplink"`
 	Since time.Time   `json:"uplink_since,omitzero"` // of the state, by the box's clock
-	Why   string      `json:"uplink_why,omitempty"`  // not connected: the reason in words
+	Why   string      `json:"uplink_why,omitempty"`  // not all is well: the reason in words
 	Code  string      `json:"uplink_code,omitempty"` // joining: to be compared with the one that the hub shows
 
 	Waiting int64     `json:"uplink_waiting,omitempty"` // records that the hospital has not said it has stored; joining: not counted yet
 	Oldest  time.Time `json:"uplink_oldest,omitzero"`   // when the oldest of them was committed
 	Trouble string    `json:"uplink_trouble,omitempty"` // why records stay here until a person has looked
+
+	// Heard is when the hub signed the newest revocations that came, by its clock: what it took away until then is known here.
+	Heard time.Time `json:"uplink_heard,omitzero"`
 
 	CertificateEnds time.Time `json:"uplink_certificate_ends,omitzero"`
 }

@@ -5,20 +5,21 @@ import "time"
 // Ward is a picture of everything the station shows, at one moment. The engine makes a new one after every commit;
 // nobody changes one.
 type Ward struct {
-	Box     BoxID         `json:"box"`
-	Key     Fingerprint   `json:"key"` // of the box's links
-	Name    string        `json:"ward"`
-	Made    time.Time     `json:"made"`
-	Phones  []WardPhone   `json:"phones"`     // ordered by id
-	Seen    []Candidate   `json:"candidates"` // found but not paired
-	Readers []WardReader  `json:"readers"`    // ordered by id
-	Taps    []WardTap     `json:"taps"`       // newest first, at most 20
-	Armed   *WardArmed    `json:"armed,omitempty"`
-	Policy  WardPolicy    `json:"policy"`
-	Log     WardLog       `json:"log"`
-	Clock   string        `json:"clock"` // "synchronised", "not-synchronised", "unknown"
-	Storage Storage       `json:"storage"`
-	Up      time.Duration `json:"up"`
+	Box     BoxID           `json:"box"`
+	Key     Fingerprint     `json:"key"` // of the box's links
+	Name    string          `json:"ward"`
+	Made    time.Time       `json:"made"`
+	Phones  []WardPhone     `json:"phones"`     // ordered by id
+	Seen    []Candidate     `json:"candidates"` // found but not paired
+	Readers []WardReader    `json:"readers"`    // ordered by id
+	Taps    []WardTap       `json:"taps"`       // newest first, at most 20
+	Armed   *WardArmed      `json:"armed,omitempty"`
+	Policy  WardPolicy      `json:"policy"`
+	Revoked WardRevocations `json:"revoked"`
+	Log     WardLog         `json:"log"`
+	Clock   string          `json:"clock"` // "synchronised", "not-synchronised", "unknown"
+	Storage Storage         `json:"storage"`
+	Up      time.Duration   `json:"up"`
 
 	Uplink
 }

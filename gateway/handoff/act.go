@@ -54,6 +54,8 @@ func (e *Engine) act(m acted) {
 		if err = m.mistakes; err == nil {
 			err = e.loadPolicy(m.operator, a, m.document)
 		}
+	case gateway.InstallRevocations:
+		err = e.installRevocations(m.operator, a)
 	default:
 		err = fmt.Errorf("this box does not know the act %T", a)
 	}
@@ -153,9 +155,12 @@ func (e *Engine) loadPolicy(operator string, a gateway.LoadPolicy, doc policy.Do
 		return err
 	}
 	now := time.Now()
-	barred := next.Barred(e.policy, e.judged(now))
+	barred, change := next.Barred(e.policy, e.judged(now)), next.Since(e.policy)
 	e.policy, e.loaded = next, now
-	e.write(gateway.Record{Kind: gateway.PolicyLoaded, Policy: next.Digest(), State: fmt.Sprintf("version-%d", next.Version()), Operator: operator})
+	e.write(gateway.Record{
+		Kind: gateway.PolicyLoaded, Policy: next.Digest(), State: fmt.Sprintf("version-%d", next.Version()),
+		Operator: operator, Words: change.String(),
+	})
 	if len(barred) > 0 {
 		e.step(session.Barred{At: now, Clinicians: barred})
 	}

@@ -131,11 +131,11 @@ func (e *Engine) commit() error {
 func (e *Engine) store() error {
 	e.prepare()
 	entries := slices.Concat(e.pending, e.batch.entries)
-	head, err := e.cfg.Journal.Commit(context.Background(), e.state, entries, e.batch.acts...)
+	head, err := e.cfg.Journal.Commit(context.Background(), e.state, entries, slices.Concat(e.owed, e.batch.acts)...)
 	if err != nil {
 		return err
 	}
-	e.head, e.pending = head, nil
+	e.head, e.pending, e.owed = head, nil, nil
 	e.raiseFloor(entries)
 	for _, s := range e.batch.steps {
 		e.trace(s)

@@ -103,6 +103,7 @@ type Engine struct {
 	passages map[gateway.Custody]passage
 	refused  map[string]time.Time // strangers told of lately
 	pending  []audit.Entry        // happened while nothing could be written
+	owed     []gateway.Act        // in force, and durable as soon as something can be written
 	batch    batch
 	broken   error // a write whose outcome is unknown; Run ends with it
 	started  time.Time

@@ -14,11 +14,12 @@ const maxPending = 4096
 
 // withoutStore goes through the batch again for a disk on which nothing can be written: what takes access away is done
 // and written down later, and so is what merely happened; nobody is given anything, and the acts are as if they had never
-// come, but for the release of a phone.
+// come, but for the release of a phone and for revocations.
 func (e *Engine) withoutStore() {
 	b := e.batch
 	e.begin()
 	e.state, e.policy, e.loaded = b.before, b.policy, b.loaded
+	e.revokeWithoutStore(b.replies)
 	armed := e.armed
 	e.armed = map[gateway.ReaderID]takeover{}
 	e.storage = gateway.StorageNone
@@ -96,7 +97,7 @@ func gives(effects []session.Effect) bool {
 // releases says that an act takes access away, which never waits for a disk.
 func releases(act gateway.Act) bool {
 	switch act := act.(type) {
-	case gateway.ReleasePhone:
+	case gateway.ReleasePhone, gateway.InstallRevocations:
 		return true
 	case gateway.TakeOver:
 		return act.Phone == ""

@@ -31,6 +31,8 @@ func refusal(operator string, act gateway.Act, why error) gateway.Record {
 		r.State, r.Phone = "release-phone", a.Phone
 	case gateway.TakeOver:
 		r.State, r.Phone, r.Reader = "take-over", a.Phone, a.Reader
+	case gateway.InstallRevocations:
+		r.State = "install-revocations"
 	case gateway.LoadPolicy:
 		r.State, r.Reasons = "load-policy", []gateway.Reason{gateway.BadPolicy}
 	}

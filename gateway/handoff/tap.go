@@ -22,14 +22,14 @@ func (e *Engine) tap(t gateway.Tap) {
 
 	place, placed := e.policy.Place(t.Reader)
 	over, armed := e.disarm(t.Reader, now)
-	if p, ok := e.state.Phone(over.phone); armed && (!ok || p.Phase == session.Free) { // returned or removed since: an ordinary tap
+	if p, ok := e.state.Phone(over.phone); armed && (!ok || p.Phase == session.Free || e.policy.RevokesPhone(p.ID)) { // not to be had any more: an ordinary tap
 		e.note(over.ended(t.Reader, takeOverCancelled))
 		armed = false
 	}
 	ask := policy.Request{
 		Clinician: who, Known: known, Assurance: t.Assurance, Reader: t.Reader, Ward: e.cfg.Ward, At: e.judged(now),
 	}
-	presented := e.registry.Presented(place)
+	presented := e.presented(place)
 	ask.Action = e.wants(who.ID, presented, armed, now)
 	decision := e.policy.Decide(ask)
 	decided := time.Now()
@@ -106,7 +106,7 @@ func (e *Engine) wants(who gateway.ClinicianID, presented gateway.PhoneID, armed
 func (e *Engine) choose(t *session.Tapped, ask policy.Request, place gateway.Place) gateway.Reason {
 	t.Candidates = e.registry.Nearest(place, func(id gateway.PhoneID) bool {
 		p, ok := e.state.Phone(id)
-		return ok && p.Phase == session.Free && p.Linked
+		return ok && p.Phase == session.Free && p.Linked && !e.policy.RevokesPhone(id)
 	})
 	t.Terms = map[gateway.PhoneID]gateway.Terms{}
 	var refused gateway.Reason

@@ -33,6 +33,7 @@ func (e *Engine) show() {
 		Box: e.cfg.Box, Key: e.cfg.Key, Name: e.cfg.Ward, Made: now, Seen: e.registry.Candidates(), Taps: slices.Clone(e.taps),
 		Log:   gateway.WardLog{Size: e.head.Size, Root: e.head.Root},
 		Clock: string(e.clock), Uplink: e.uplink, Storage: e.storage, Up: now.Sub(e.started),
+		Revoked: e.wardRevoked(),
 		Policy: gateway.WardPolicy{
 			Loaded: e.policy.Loaded(), Version: e.policy.Version(), Digest: e.policy.Digest(),
 			Signed: e.policy.Signed(), Since: e.loaded,
@@ -54,11 +55,19 @@ func (e *Engine) show() {
 	close(before.changed)
 }
 
+func (e *Engine) wardRevoked() gateway.WardRevocations {
+	r := e.policy.Revocations()
+	return gateway.WardRevocations{Through: r.Through, Digest: r.Digest, Issued: r.Issued, Listed: len(r.List)}
+}
+
 func (e *Engine) wardPhone(p session.Phone, here phone.Here) gateway.WardPhone {
 	w := gateway.WardPhone{
 		ID: p.ID, Class: here.Phone.Class, Pool: here.Phone.Pool, Phase: p.Phase.String(), Locked: p.Locked,
 		Reason: p.Reason, Fence: p.Fence, Linked: p.Linked, Healthy: here.Status.Healthy, Battery: here.Status.Battery,
 		Charging: here.Status.Charging, Slot: here.Status.Slot, Since: p.Since, LeaseEnd: p.Due.Lease,
+	}
+	if e.policy.RevokesPhone(p.ID) {
+		w.Reason = gateway.RevokedPhone
 	}
 	if p.Owner != "" {
 		w.Holder, w.HolderID = e.policy.Name(p.Owner), p.Owner

@@ -115,6 +115,7 @@ func (w *ward) start() {
 		}
 		w.policy = policy.New(doc, "5b", badgeKey)
 	}
+	w.policy = w.policy.Revoke(stored.Revocations)
 	w.journal = &journal{Store: w.db}
 	began := time.Now()
 	floor, err := w.db.Floor(ctx, 0)

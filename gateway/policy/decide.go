@@ -25,7 +25,7 @@ var Actions = []Action{CheckOut, HandOff, TakeOver, CheckIn}
 
 // Request is one question put to the policy.
 type Request struct {
-	Clinician gateway.Clinician // as Identify found them; only the ID counts, the snapshot's own entry is judged
+	Clinician gateway.Clinician // as Identify found them; the snapshot's own entry is judged, and that nobody is Revoked
 	Known     bool              // as Identify said
 	Assurance gateway.Assurance
 	Reader    gateway.ReaderID
@@ -60,7 +60,7 @@ func (s Snapshot) Decide(r Request) Decision {
 	if !ok || !r.Known {
 		return deny(gateway.UnknownBadge)
 	}
-	if who.Revoked {
+	if who.Revoked || r.Clinician.Revoked || s.revoked.person(who.ID) {
 		return deny(gateway.RevokedBadge)
 	}
 	if expired(who, r.At) {

@@ -10,9 +10,12 @@ import (
 	"tapward/gateway"
 )
 
-// Snapshot is a policy as it holds on one ward. It never changes, so any number of goroutines may ask it. The zero
-// Snapshot is a box without a policy: it knows nobody and denies everything.
-type Snapshot struct{ in *content }
+// Snapshot is a policy as it holds on one ward, with what the hospital has revoked. It never changes, so any number of
+// goroutines may ask it. The zero Snapshot is a box without a policy: it knows nobody and denies everything.
+type Snapshot struct {
+	in      *content
+	revoked *revoked // nil: nothing
+}
 
 type content struct {
 	version uint64
@@ -67,20 +70,23 @@ func New(doc Document, ward string, key gateway.BadgeKey) Snapshot {
 			in.badges[b] = &who
 		}
 	}
-	return Snapshot{in}
+	return Snapshot{in: in}
 }
 
-// Identify finds whose badge it is, on any ward of the site. The comparison is of keyed hashes, so its timing says
+// Identify finds whose badge it is, on any ward of the site; Revoked where the person or this badge was. The comparison is of keyed hashes, so its timing says
 // nothing about the numbers that are on the roster.
 func (s Snapshot) Identify(c gateway.Credential) (gateway.Clinician, bool) {
 	if s.in == nil || c.IsZero() {
 		return gateway.Clinician{}, false
 	}
-	who, ok := s.in.badges[c.Hash(s.in.key)]
+	hash := c.Hash(s.in.key)
+	found, ok := s.in.badges[hash]
 	if !ok {
 		return gateway.Clinician{}, false
 	}
-	return clone(*who), true
+	who := clone(*found)
+	who.Revoked = who.Revoked || s.revoked.person(who.ID) || s.revoked.badge(hash)
+	return who, true
 }
 
 // Barred is who could act under previous and may not at the given time: revoked, removed, moved to another ward, or
@@ -91,11 +97,11 @@ func (s Snapshot) Barred(previous Snapshot, at time.Time) []gateway.ClinicianID 
 		return nil
 	}
 	for id, before := range previous.in.people {
-		if !previous.in.acts(before) {
+		if !previous.acts(before) {
 			continue
 		}
 		if s.in != nil {
-			if now, ok := s.in.people[id]; ok && s.in.acts(now) && !expired(now, at) {
+			if now, ok := s.in.people[id]; ok && s.acts(now) && !expired(now, at) {
 				continue
 			}
 		}
@@ -106,8 +112,8 @@ func (s Snapshot) Barred(previous Snapshot, at time.Time) []gateway.ClinicianID 
 }
 
 // acts says that nothing but time can bar a person from this ward.
-func (in *content) acts(who *gateway.Clinician) bool {
-	return !who.Revoked && slices.Contains(who.Wards, in.ward.ID)
+func (s Snapshot) acts(who *gateway.Clinician) bool {
+	return !who.Revoked && !s.revoked.person(who.ID) && slices.Contains(who.Wards, s.in.ward.ID)
 }
 
 // Terms are the bounds of a session on a phone of the class. Without a policy they are the defaults, for sessions that

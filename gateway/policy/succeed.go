@@ -7,7 +7,7 @@ import (
 )
 
 // Succeed is the snapshot that takes s's place on the ward when doc is loaded, whoever loads it: the document must have
-// the ward and a version above the one in force. A refusal is a *gateway.Refusal.
+// the ward and a version above the one in force. What is revoked stays so. A refusal is a *gateway.Refusal.
 func (s Snapshot) Succeed(doc Document, ward string, key gateway.BadgeKey) (Snapshot, error) {
 	next := New(doc, ward, key)
 	switch {
@@ -18,6 +18,7 @@ func (s Snapshot) Succeed(doc Document, ward string, key gateway.BadgeKey) (Snap
 	case next.Version() <= s.Version():
 		return s, refuse(gateway.OldPolicy, "load policy: version %d is not above %d, which is in force", next.Version(), s.Version())
 	}
+	next.revoked = s.revoked
 	return next, nil
 }
 

@@ -81,6 +81,13 @@ type Barred struct {
 	Clinicians []gateway.ClinicianID
 }
 
+// Withdrawn says that a phone is given to nobody any more: what it shows is ended, and nobody waits for it.
+type Withdrawn struct {
+	At     time.Time
+	Phone  gateway.PhoneID
+	Reason gateway.Reason
+}
+
 // Ordered is an operator's release of a phone; the way out of quarantine.
 type Ordered struct {
 	At       time.Time
@@ -120,6 +127,7 @@ func (e PickedUp) when() time.Time  { return e.At }
 func (e Docked) when() time.Time    { return e.At }
 func (e Deadline) when() time.Time  { return e.At }
 func (e Barred) when() time.Time    { return e.At }
+func (e Withdrawn) when() time.Time { return e.At }
 func (e Ordered) when() time.Time   { return e.At }
 func (e Exhausted) when() time.Time { return e.At }
 func (e Added) when() time.Time     { return e.At }

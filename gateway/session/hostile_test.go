@@ -164,6 +164,7 @@ func everyEvent(phone gateway.PhoneID) []Event {
 		Docked{at, phone},
 		Deadline{at, phone, AnswerTimer},
 		Barred{at, people},
+		Withdrawn{at, phone, gateway.RevokedPhone},
 		Ordered{at, phone, "op"},
 		Exhausted{at},
 		Added{at, phone},

@@ -33,6 +33,8 @@ func Step(s State, e Event) (State, []Effect) {
 		t.deadline(e.Phone, e.Timer)
 	case Barred:
 		t.barred(e.Clinicians)
+	case Withdrawn:
+		t.withdrawn(e.Phone, e.Reason)
 	case Ordered:
 		t.ordered(e.Phone, e.Operator)
 	case Exhausted:

@@ -20,7 +20,7 @@ var events = func() map[string]reflect.Type {
 	all := map[string]reflect.Type{}
 	for _, e := range []Event{
 		Tapped{}, Denied{}, Answered{}, Seen{}, Gone{}, PickedUp{}, Docked{}, Deadline{}, Barred{}, Ordered{}, Exhausted{},
-		Added{}, Removed{}, Restarted{},
+		Added{}, Removed{}, Withdrawn{}, Restarted{},
 	} {
 		all[name(e)] = reflect.TypeOf(e)
 	}
