@@ -121,8 +121,8 @@ func alarms(w *gateway.Ward) []string {
 	case gateway.StorageNone:
 		out = append(out, gateway.StorageExhausted.Sentence()+" No phone can be given out. Call IT.")
 	}
-	if w.Trouble != "" {
-		out = append(out, w.Trouble)
+	if w.Uplink.Trouble != "" {
+		out = append(out, w.Uplink.Trouble)
 	}
 	down := 0
 	for _, r := range w.Readers {

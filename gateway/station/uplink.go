@@ -13,29 +13,27 @@ func offline(u gateway.Uplink, now time.Time) string {
 	case u.State == gateway.UplinkJoining && u.Code != "":
 		return fmt.Sprintf("This box asks to join the hospital. Whoever confirms it there must see this code: %s", u.Code)
 	case u.State == gateway.UplinkJoining:
-		return "This box has not joined the hospital yet. Phones are handed out and taken back as always."
+		return "This box has not joined the hospital yet. " + goesOn
 	case u.State != gateway.UplinkCutOff:
 		return ""
 	}
-	words := "No connection to the hospital"
-	if !u.Since.IsZero() {
-		words += " since " + clock(u.Since, now)
-	}
-	return words + ". Phones are handed out and taken back as always. " + waiting(u, now)
+	return "No connection to the hospital since " + clock(u.Since, now) + ". " + goesOn + waiting(u, now)
 }
 
+const goesOn = "Hand-offs go on without it."
+
 func waiting(u gateway.Uplink, now time.Time) string {
-	records, wait := fmt.Sprintf("%d records", u.Waiting), "wait"
+	words := fmt.Sprintf(" %d records wait here", u.Waiting)
 	switch u.Waiting {
 	case 0:
-		return "No record waits to be sent."
+		return "" // or not counted yet
 	case 1:
-		records, wait = "1 record", "waits"
+		words = " 1 record waits here"
 	}
 	if !u.Oldest.IsZero() {
-		wait += ", since " + clock(u.Oldest, now) + ","
+		words += " since " + clock(u.Oldest, now)
 	}
-	return records + " " + wait + " to be sent when it is back."
+	return words + "."
 }
 
 // network is the line about the uplink, with the reason for IT.
@@ -44,7 +42,7 @@ func network(u gateway.Uplink) fact {
 		string(gateway.UplinkConnected): "free", string(gateway.NoUplink): "plain",
 	})
 	if u.Why != "" {
-		f.Word += ": " + u.Why
+		f = graded("Network", string(u.State)+": "+u.Why, nil)
 	}
 	return f
 }

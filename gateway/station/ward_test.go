@@ -86,5 +86,9 @@ func troubledWard(now time.Time) *gateway.Ward {
 	}
 	w.Taps[0] = gateway.WardTap{At: now, Reader: "door", Who: "Cleo Specimen", Signal: gateway.Refused, Reason: gateway.NoPhoneFree}
 	w.Clock, w.Storage = "not-synchronised", gateway.StorageNear
+	w.Uplink = gateway.Uplink{
+		State: gateway.UplinkCutOff, Since: now.Add(-3 * time.Minute), Why: "the broker cannot be reached: dial tcp 10.20.1.4:4222: connect: no route to host",
+		Waiting: 128, Oldest: now.Add(-4 * time.Minute),
+	}
 	return w
 }
