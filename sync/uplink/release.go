@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
@@ -92,6 +93,9 @@ func OpenRelease(in []byte, key ed25519.PublicKey) (Release, error) {
 	var r Release
 	if err := strictJSON(payload, MaxRelease, &r); err != nil {
 		return Release{}, fmt.Errorf("open release: %w", err)
+	}
+	if !slices.Contains(Kinds, r.Kind) {
+		return Release{}, fmt.Errorf("open release: kind %q is unknown here", r.Kind)
 	}
 	if r.Version == 0 || r.Site == "" || r.Issued.IsZero() || (r.Kind == Roster) != (r.Ward != "") {
 		return Release{}, errors.New("open release: it lacks its version, site, ward or time")
