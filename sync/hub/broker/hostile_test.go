@@ -139,7 +139,7 @@ func TestHostileBoxReachesNothingOfOthers(t *testing.T) {
 		r.refused(t, "publish: "+a.name)
 	}
 	for name, subject := range map[string]string{
-		"everything": ">", "others' bundles": "tapward.audit.>", "another's inbox": victim.Inbox() + ".>", "all inboxes": "_INBOX_north_*.>",
+		"everything": ">", "others' bundles": "tapward.audit.>", "another's inbox": victim.Inbox() + ".>", "all inboxes": "_INBOX.north.*.>",
 		"the plain inbox": "_INBOX.>", "another's receipt": uplink.BucketSubject(uplink.ReceiptBucket, victim.Key()),
 		"all receipts": uplink.BucketSubject(uplink.ReceiptBucket, ">"), "others' reports": uplink.BucketSubject(uplink.ReportBucket, ">"),
 		"a foreign site's releases": uplink.BucketSubject(uplink.ReleaseBucket, far.Site+".>"),

@@ -118,6 +118,7 @@ var meanings = map[gateway.RecordKind]Meaning{
 	"release.lost":      {SecurityAlert, Configuration, execute, Serious},
 
 	alarmLifted:   {SecurityAlert, Restricted, execute, Success},
+	exportChanged: {SecurityAlert, Configuration, update, Success},
 	outboxChanged: {SecurityAlert, Code{}, execute, Minor},
 }
 
@@ -125,6 +126,7 @@ var meanings = map[gateway.RecordKind]Meaning{
 const (
 	outboxChanged gateway.RecordKind = "outbox.changed" // the hospital refused the box's log, or asked for it again
 	alarmLifted   gateway.RecordKind = "alarm.lifted"   // a person let a log go on that was in quarantine
+	exportChanged gateway.RecordKind = "export.changed" // a person acted on an export
 )
 
 // Known says that a kind has a meaning of its own. Others are exported all the same.
