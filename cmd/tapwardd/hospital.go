@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -17,6 +18,7 @@ import (
 	"tapward/gateway"
 	"tapward/gateway/handoff"
 	"tapward/gateway/store"
+	"tapward/sync/bundle"
 	"tapward/sync/claim"
 	"tapward/sync/enrol"
 	"tapward/sync/outbox"
@@ -78,7 +80,7 @@ func (h hospital) failed(ctx context.Context, state gateway.UplinkState, err err
 		return
 	}
 	wait := jitter(askAgain)
-	h.log.Error("The hub does not take this box in", "why", err, "again", wait.Round(time.Second))
+	h.log.Error("There is no way to the hub", "why", err, "again", wait.Round(time.Second))
 	h.engine.Uplink(ctx, gateway.Uplink{State: state, Since: time.Now(), Why: err.Error()})
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -143,6 +145,10 @@ func (h hospital) connect(ctx context.Context, e *enrol.Enrolment) error {
 	if err != nil {
 		return err
 	}
+	releases, err := h.releases(ctx, client, trust)
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	ctx, moved := context.WithCancel(ctx)
 	defer moved()
@@ -157,11 +163,12 @@ func (h hospital) connect(ctx context.Context, e *enrol.Enrolment) error {
 		receipt := func(m upstream.Message) { box.Receipt(ctx, m.Payload) }
 		return client.Watch(ctx, receipt, upstream.Entry{Bucket: uplink.ReceiptBucket, Key: h.address().Key()})
 	})
+	g.Go(func() error { return releases.Run(ctx) })
 	g.Go(func() error {
 		defer moved()
 		return renewed(ctx, e, trust, client)
 	})
-	g.Go(func() error { return h.show(ctx, client, box, e) })
+	g.Go(func() error { return h.show(ctx, client, box, releases, e) })
 	return g.Wait()
 }
 
@@ -190,19 +197,19 @@ func (h hospital) outbox(client *upstream.Client, t enrol.Trust) (*outbox.Outbox
 		return nil, err
 	}
 	return outbox.New(outbox.Config{
-		Address: h.address(), Log: h.db, Broker: broker{client, h.address().AuditSubject()},
+		Address: h.address(), Log: h.db, Broker: subjectBroker{client, h.address().AuditSubject()},
 		Signer: h.keys.log, Box: h.keys.own, Hub: stored, Logger: h.log,
 		Witnessed: h.witnesses.hospital, Record: h.engine.Record,
 	})
 }
 
-// broker is the client as the outbox wants it.
-type broker struct {
+// subjectBroker is the client as the outbox wants it.
+type subjectBroker struct {
 	*upstream.Client
 	subject string
 }
 
-func (b broker) Newest(ctx context.Context) (outbox.Newest, error) {
+func (b subjectBroker) Newest(ctx context.Context) (outbox.Newest, error) {
 	m, err := b.Last(ctx, uplink.AuditStream, b.subject)
 	if errors.Is(err, upstream.ErrNone) {
 		return outbox.Newest{}, nil
@@ -230,13 +237,13 @@ func renewed(ctx context.Context, e *enrol.Enrolment, was enrol.Trust, client *u
 const showEach = 2 * time.Second
 
 // show tells the station how it stands, until ctx ends.
-func (h hospital) show(ctx context.Context, client *upstream.Client, box *outbox.Outbox, e *enrol.Enrolment) error {
+func (h hospital) show(ctx context.Context, client *upstream.Client, box *outbox.Outbox, releases *bundle.Bundle, e *enrol.Enrolment) error {
 	tick := time.NewTicker(showEach)
 	defer tick.Stop()
 	var shown gateway.Uplink
 	for {
 		changed := client.Changed()
-		if now := standing(client.State(), box.State(), e.Standing()); now != shown {
+		if now := standing(client.State(), box.State(), releases.State(), e.Standing()); now != shown {
 			h.engine.Uplink(ctx, now)
 			shown = now
 		}
@@ -249,10 +256,10 @@ func (h hospital) show(ctx context.Context, client *upstream.Client, box *outbox
 	}
 }
 
-func standing(c upstream.State, o outbox.State, e enrol.Standing) gateway.Uplink {
+func standing(c upstream.State, o outbox.State, r bundle.State, e enrol.Standing) gateway.Uplink {
 	u := gateway.Uplink{
-		State: gateway.UplinkConnected, Since: c.Since, Why: o.Failing,
-		Waiting: o.Unstored, Oldest: o.Oldest, Trouble: o.Trouble, CertificateEnds: e.Ends,
+		State: gateway.UplinkConnected, Since: c.Since, Why: cmp.Or(o.Failing, refused(r)),
+		Waiting: o.Unstored, Oldest: o.Oldest, Trouble: o.Trouble, Heard: r.Issued, CertificateEnds: e.Ends,
 	}
 	if !c.Connected {
 		u.State, u.Why = gateway.UplinkCutOff, c.Why

@@ -113,20 +113,25 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("tapward_"+name, help, labels, nil)
 }
 
-var (
-	sessions    = gauge("sessions", "Phones that are somebody's.")
-	phones      = gauge("phones", "Paired phones that are linked.")
-	readersUp   = gauge("readers_up", "Readers that work.")
-	readersAll  = gauge("readers", "Readers that are configured.")
-	storage     = gauge("storage_state", "1 for the state of the disk: ok, low, or exhausted.", "state")
-	connected   = gauge("uplink_connected", "1 while the box is connected with the hospital's hub.")
-	outboxLag   = gauge("outbox_records", "Records that the hospital has not said it has stored.")
-	outboxAge   = gauge("outbox_oldest_age_seconds", "Age of the oldest of them; 0: there is none.")
-	certificate = gauge("certificate_expiry_timestamp_seconds", "When the box's certificate for the hub ends.")
-)
+// gauges are what is read off a picture.
+var gauges = struct {
+	sessions, phones, readers, readersUp, storage, connected, waiting, oldest, heard, certificate *prometheus.Desc
+}{
+	sessions:    gauge("sessions", "Phones that are somebody's."),
+	phones:      gauge("phones", "Paired phones that are linked."),
+	readers:     gauge("readers", "Readers that are configured."),
+	readersUp:   gauge("readers_up", "Readers that work."),
+	storage:     gauge("storage_state", "1 for the state of the disk: ok, low, or exhausted.", "state"),
+	connected:   gauge("uplink_connected", "1 while the box is connected with the hospital's hub."),
+	waiting:     gauge("outbox_records", "Records that the hospital has not said it has stored."),
+	oldest:      gauge("outbox_oldest_age_seconds", "Age of the oldest of them; 0: there is none."),
+	heard:       gauge("revocations_issued_timestamp_seconds", "When the hub signed the newest revocations that came."),
+	certificate: gauge("certificate_expiry_timestamp_seconds", "When the box's certificate for the hub ends."),
+}
 
 func (pictured) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{sessions, phones, readersUp, readersAll, storage, connected, outboxLag, outboxAge, certificate} {
+	g := gauges
+	for _, d := range []*prometheus.Desc{g.sessions, g.phones, g.readers, g.readersUp, g.storage, g.connected, g.waiting, g.oldest, g.heard, g.certificate} {
 		out <- d
 	}
 }
@@ -136,27 +141,33 @@ func (p pictured) Collect(out chan<- prometheus.Metric) {
 	say := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	say(sessions, count(w.Phones, func(p gateway.WardPhone) bool { return p.Phase == session.Bound.String() }))
-	say(phones, count(w.Phones, func(p gateway.WardPhone) bool { return p.Linked }))
-	say(readersUp, count(w.Readers, func(r gateway.WardReader) bool { return r.State == gateway.ReaderUp }))
-	say(readersAll, float64(len(w.Readers)))
+	say(gauges.sessions, count(w.Phones, func(p gateway.WardPhone) bool { return p.Phase == session.Bound.String() }))
+	say(gauges.phones, count(w.Phones, func(p gateway.WardPhone) bool { return p.Linked }))
+	say(gauges.readersUp, count(w.Readers, func(r gateway.WardReader) bool { return r.State == gateway.ReaderUp }))
+	say(gauges.readers, float64(len(w.Readers)))
 	for _, s := range []gateway.Storage{gateway.StorageOK, gateway.StorageNear, gateway.StorageNone} {
-		say(storage, one(w.Storage == s), s.String())
+		say(gauges.storage, one(w.Storage == s), s.String())
 	}
-	if w.Uplink.State == gateway.NoUplink {
-		return
+	if w.Uplink.State != gateway.NoUplink {
+		collectUplink(w.Uplink, say)
 	}
-	say(connected, one(w.Uplink.State == gateway.UplinkConnected))
-	if w.CertificateEnds.IsZero() {
+}
+
+func collectUplink(u gateway.Uplink, say func(d *prometheus.Desc, v float64, labels ...string)) {
+	say(gauges.connected, one(u.State == gateway.UplinkConnected))
+	if u.CertificateEnds.IsZero() {
 		return // what a box that has not joined has to send is not counted
 	}
-	say(outboxLag, float64(w.Waiting))
+	say(gauges.waiting, float64(u.Waiting))
 	age := 0.0
-	if !w.Oldest.IsZero() {
-		age = max(0, time.Since(w.Oldest).Seconds())
+	if !u.Oldest.IsZero() {
+		age = max(0, time.Since(u.Oldest).Seconds())
 	}
-	say(outboxAge, age)
-	say(certificate, float64(w.CertificateEnds.Unix()))
+	say(gauges.oldest, age)
+	if !u.Heard.IsZero() {
+		say(gauges.heard, float64(u.Heard.Unix()))
+	}
+	say(gauges.certificate, float64(u.CertificateEnds.Unix()))
 }
 
 func count[T any](all []T, is func(T) bool) (n float64) {

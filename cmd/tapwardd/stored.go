@@ -12,8 +12,13 @@ import (
 )
 
 // storedPolicy is the policy that the database holds. Where it has none that can be used, the box opens all the same with
-// one that denies everything: phones can be returned, and a policy can be loaded.
+// one that denies everything: phones can be returned, and a policy can be loaded. What the hospital revoked holds for it
+// and for every policy to come.
 func storedPolicy(stored store.Stored, ward string, key gateway.BadgeKey, log *slog.Logger) policy.Snapshot {
+	return loadedPolicy(stored, ward, key, log).Revoke(stored.Revocations)
+}
+
+func loadedPolicy(stored store.Stored, ward string, key gateway.BadgeKey, log *slog.Logger) policy.Snapshot {
 	if stored.PolicyDamage != nil {
 		log.Error("The policy is damaged: nobody is let in until one is loaded", "err", stored.PolicyDamage)
 	}
