@@ -98,6 +98,9 @@ func uplinkWords(u gateway.Uplink, now time.Time) string {
 	case u.Waiting > 0:
 		words += fmt.Sprintf("; records that wait: %d, the oldest for %s", u.Waiting, max(0, now.Sub(u.Oldest)).Round(time.Second))
 	}
+	if !u.Heard.IsZero() {
+		words += "; revocations as of " + moment(u.Heard, now)
+	}
 	for _, why := range []string{u.Why, u.Trouble} {
 		if why != "" {
 			words += "; " + why

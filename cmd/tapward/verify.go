@@ -13,17 +13,29 @@ import (
 	"tapward/gateway"
 	"tapward/gateway/audit"
 	"tapward/gateway/store"
+	"tapward/sync/uplink"
 )
 
 // verifyCommand re-checks a log without trusting the box that wrote it.
 type verifyCommand struct {
-	Database   string   `arg:"" type:"existingfile" help:"A copy of ward.db with its -wal and .anchor where there are such, or the box's own."`
+	Database   string   `arg:"" optional:"" type:"existingfile" help:"A copy of ward.db with its -wal and .anchor where there are such, or the box's own."`
 	Checkpoint []string `type:"existingfile" placeholder:"FILE" help:"A signed checkpoint that was kept elsewhere; may be given again."`
+	HubKey     string   `placeholder:"VERIFIER" help:"The verifier key of the hospital's receipts: without it, what the box pruned is only said to be there."`
 	Key        string   `placeholder:"VERIFIER" help:"The log's verifier key, as tapward keys printed it."`
 	JSON       bool     `help:"The report as JSON."`
+
+	FromHub string   `type:"existingfile" placeholder:"FILE" help:"Instead of a database: a box's history from the archive, as tapward-hub history wrote it."`
+	HubLog  string   `placeholder:"VERIFIER" help:"The verifier key of the hub's own log of accepted checkpoints."`
+	Witness []string `placeholder:"VERIFIER" help:"The verifier key of a witness of that log; may be given again."`
 }
 
 func (c verifyCommand) Run(ctx context.Context, t terminal) error {
+	if (c.FromHub != "") == (c.Database != "") {
+		return errors.New("give either a copy of a box's database, or --from-hub with a history of the archive")
+	}
+	if c.FromHub != "" {
+		return c.verifyHistory(t)
+	}
 	v, err := c.begin(ctx)
 	if err != nil {
 		return err
@@ -49,8 +61,11 @@ func (c verifyCommand) Run(ctx context.Context, t terminal) error {
 type verification struct {
 	copy     *store.Copy
 	verifier note.Verifier // nil: no key was given
+	hub      note.Verifier // nil: none was given
 	evidence []evidence
-	anchor   string // what is wrong with the anchor itself; empty: nothing
+	receipts []audit.Head     // what the hospital says it has
+	pruned   map[uint32]int64 // by epoch: below which index records may be gone
+	anchor   string           // what is wrong with the anchor itself; empty: nothing
 	report   audit.Report
 }
 
@@ -70,12 +85,21 @@ func (c verifyCommand) begin(ctx context.Context) (*verification, error) {
 			return nil, fmt.Errorf("read --key: %w; it is the line that `tapward keys` prints for the log", err)
 		}
 	}
+	if c.HubKey != "" {
+		var err error
+		if v.hub, err = uplink.NewStoredVerifier(c.HubKey); err != nil {
+			return nil, fmt.Errorf("read --hub-key: %w", err)
+		}
+		if v.verifier == nil {
+			return nil, errors.New("--hub-key needs --key too: a receipt is of this box's own checkpoint")
+		}
+	}
 	var err error
 	if v.copy, err = store.OpenCopy(ctx, c.Database); err != nil {
 		return nil, err
 	}
 	// The anchor is read before the log: beside a running box the log may only be ahead of it.
-	if err := errors.Join(v.takeAnchor(c.Database), v.takeCheckpoints(c.Checkpoint)); err != nil {
+	if err := errors.Join(v.takeAnchor(c.Database), v.takeCheckpoints(c.Checkpoint), v.takeReceipts(ctx)); err != nil {
 		v.copy.Close()
 		return nil, err
 	}
@@ -132,14 +156,48 @@ func (v *verification) take(checkpoint, from string, beside bool) error {
 	return nil
 }
 
+// takeReceipts takes the receipts in the database. The hospital's cosignature makes one as good as a checkpoint that was
+// kept elsewhere; without a key to check it, it is as good as the anchor.
+func (v *verification) takeReceipts(ctx context.Context) error {
+	receipts, err := v.copy.Receipts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range receipts {
+		from := fmt.Sprintf("the hospital's receipt for epoch %d", r.Epoch)
+		if err := v.take(r.Stored, from, v.hub == nil); err != nil {
+			return fmt.Errorf("%s: %w", from, err)
+		}
+		if v.hub != nil {
+			if _, _, err := uplink.OpenStored(r.Stored, v.verifier, v.hub); err != nil {
+				return fmt.Errorf("%s: %w: the key of --hub-key did not sign it", from, err)
+			}
+		}
+		v.receipts = append(v.receipts, v.evidence[len(v.evidence)-1].head)
+	}
+	return nil
+}
+
 func (v *verification) run(ctx context.Context) error {
 	var heads []audit.Head
 	for _, e := range v.evidence {
 		heads = append(heads, e.head)
 	}
+	verifier := audit.NewVerifier(heads...)
+	for _, head := range v.receipts {
+		verifier.Pruned(head)
+	}
 	var err error
-	v.report, err = v.copy.VerifyAll(ctx, heads...)
-	return err
+	if v.report, err = v.copy.Verify(ctx, verifier); err != nil {
+		return err
+	}
+	v.pruned = map[uint32]int64{}
+	for _, head := range v.report.Heads {
+		if v.pruned[head.Epoch], err = v.copy.PrunedBelow(ctx, head.Epoch); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // wrong is the first thing that is not as it was written; empty where all is.
@@ -176,6 +234,7 @@ type verifyFinding struct {
 	Records   int64         `json:"records"`
 	Openings  int64         `json:"openings"`
 	Forgotten int64         `json:"forgotten"`
+	Pruned    int64         `json:"pruned"`
 	Heads     []headFinding `json:"epochs"`
 	Proven    []string      `json:"proven"`
 	NotProven []string      `json:"not_proven"`
@@ -190,7 +249,7 @@ type headFinding struct {
 func (v *verification) finding() verifyFinding {
 	f := verifyFinding{
 		Box: v.copy.Box, OK: v.wrong() == "", Wrong: v.wrong(), Records: v.report.Records, Openings: v.report.Openings,
-		Forgotten: v.report.Forgotten, Proven: v.proven(), NotProven: v.notProven(), Heads: []headFinding{},
+		Forgotten: v.report.Forgotten, Pruned: v.report.Pruned, Proven: v.proven(), NotProven: v.notProven(), Heads: []headFinding{},
 	}
 	for _, h := range v.report.Heads {
 		f.Heads = append(f.Heads, headFinding(h))

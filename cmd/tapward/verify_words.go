@@ -9,7 +9,11 @@ import (
 func (v *verification) print(out io.Writer) {
 	fmt.Fprintf(out, "Log of box %s\n", v.copy.Box)
 	for _, h := range v.report.Heads {
-		fmt.Fprintf(out, "  epoch %d: %d records, root %s\n", h.Epoch, h.Size, h.Root)
+		fmt.Fprintf(out, "  epoch %d: %d records, root %s", h.Epoch, h.Size, h.Root)
+		if below := v.pruned[h.Epoch]; below > 0 {
+			fmt.Fprintf(out, "; pruned below %d, receipted", below)
+		}
+		fmt.Fprintln(out)
 	}
 	for _, b := range v.report.Breaks {
 		fmt.Fprintf(out, "  epoch %d was opened %s because of %q: the log before it held %d records of epoch %d, against a checkpoint\n",
@@ -42,6 +46,9 @@ func (v *verification) proven() []string {
 		fmt.Sprintf("%d records in %s: none missing between the first and the last, every byte of leaf and tree in accord", v.report.Records, count(len(v.report.Heads), "epoch")),
 		fmt.Sprintf("%d openings: every one is what its leaf was made from; %d were forgotten, which breaks no proof", v.report.Openings, v.report.Forgotten),
 	}
+	if v.report.Pruned > 0 && v.hub != nil {
+		words = append(words, fmt.Sprintf("%s pruned from the box: the hospital signed that it has them", count(int(v.report.Pruned), "record")))
+	}
 	for _, e := range v.evidence {
 		what := fmt.Sprintf("the first %d records of epoch %d are those of the checkpoint in %s", e.head.Size, e.head.Epoch, e.from)
 		if e.signed {
@@ -67,6 +74,12 @@ func (v *verification) notProven() []string {
 	}
 	if len(v.evidence) > 0 && v.verifier == nil {
 		words = append(words, "who signed the checkpoints: the log's verifier key was not given (--key)")
+	}
+	if v.report.Pruned > 0 {
+		words = append(words, fmt.Sprintf("what %s said that the box has pruned: their hashes are here and their leaves are in the hospital's archive", count(int(v.report.Pruned), "record")))
+	}
+	if v.report.Pruned > 0 && v.hub == nil {
+		words = append(words, "that the hospital has what was pruned: the verifier key of its receipts was not given (--hub-key)")
 	}
 	if v.covered(last.Epoch, every) > 0 && reach == 0 {
 		words = append(words, "anything against somebody who could write to the box's disk: the anchor lies beside the database")

@@ -45,6 +45,25 @@ func TestDifference(t *testing.T) {
 	}
 }
 
+func TestUplinkInWords(t *testing.T) {
+	now := time.Date(2026, 3, 2, 14, 0, 0, 0, time.Local)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	for want, u := range map[string]gateway.Uplink{
+		"none configured":          {State: gateway.NoUplink},
+		"connected since 13:58:00": {State: gateway.UplinkConnected, Since: ago(2 * time.Minute)},
+		"asks to join since 13:59:00; code 1234 5678, to be compared with the hub's": {
+			State: gateway.UplinkJoining, Since: ago(time.Minute), Code: "1234 5678"},
+		"cut off since 13:40:00; records that wait: 128, the oldest for 1h5m0s; the broker has gone silent": {
+			State: gateway.UplinkCutOff, Since: ago(20 * time.Minute), Why: "the broker has gone silent", Waiting: 128, Oldest: ago(65 * time.Minute)},
+		"connected since 13:58:00; records that wait: 2; the log is refused": {
+			State: gateway.UplinkConnected, Since: ago(2 * time.Minute), Waiting: 2, Trouble: "the log is refused"},
+	} {
+		if got := uplinkWords(u, now); got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	}
+}
+
 func TestPlainKeepsTextFromSteeringTheTerminal(t *testing.T) {
 	if got := plain("a\x1b[2Jb\nc\té"); strings.ContainsAny(got, "\x1b\n\t") || !strings.Contains(got, "é") {
 		t.Errorf("got %q", got)
