@@ -7,7 +7,10 @@ SHELL := /bin/bash
 
 # What the programs are built with and the demo ward runs; what the tests need besides.
 PACKAGES      := gcc libc6-dev pkg-config libpcsclite-dev pcscd vsmartcard-vpcd
-TEST_PACKAGES := avahi-daemon avahi-utils dbus nftables systemd
+TEST_PACKAGES := avahi-daemon avahi-utils dbus nftables systemd postgresql rsyslog rsyslog-openssl rsyslog-gnutls
+
+# The second FHIR validator is a Node program; whoever has Node already keeps it.
+TEST_PACKAGES += $(shell command -v npm >/dev/null || echo nodejs npm)
 
 # Debian keeps daemons and nft where only root's path leads.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -15,14 +18,15 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # SQLite flushes with fdatasync where it is told that there is one: a commit then does not wait for the file's time stamps.
 export CGO_CFLAGS ?= -O2 -g -DHAVE_FDATASYNC=1
 
-PROGRAMS := ./cmd/tapward ./cmd/tapwardd ./cmd/tapward-phone
+PROGRAMS := ./cmd/tapward ./cmd/tapwardd ./cmd/tapward-phone ./cmd/tapward-hub
+FOLDERS  := cmd gateway reader sync systemd
 LINT     := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 30s
 CRASHES  ?= 1000
 DEPTH    ?= 7
 
 # Packages whose tests start no program and make no namespaces.
-daemons := isolate.Main|exec.Command
+daemons := isolate.Main|exec.Command|databasetest
 quick    = $$(for p in $$(go list -f '{{.ImportPath}}={{.Dir}}' ./...); do \
 	grep -qsE '$(daemons)' $${p\#*=}/*_test.go || echo $${p%%=*}; done)
 
@@ -45,11 +49,11 @@ check: tools style ## daily work: formatting, vet and the quick tests; no daemon
 	go test -short $(quick)
 
 test: test-tools style ## all tests, those on the real pcscd and mDNS included, and most of them again under the race detector
-	go test -short -race $$(go list ./gateway/... ./reader/... ./systemd | grep -v /session)
+	go test -short -race $$(go list ./gateway/... ./reader/... ./sync/... ./systemd | grep -v /session)
 	go test -timeout 6m ./...
 
 style:
-	@unformatted=$$(gofmt -l cmd gateway reader systemd); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l $(FOLDERS)); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
 	go vet ./...
 	go vet -tags demo,screens ./cmd/... ./gateway/station
 
@@ -63,14 +67,14 @@ soak: test-tools ## the same for much longer: CRASHES rounds of kill -9, explora
 	go test -count=1 -timeout 12h ./cmd/tapwardd -run '^TestCrashAtAnyMoment$$' -v -crash.rounds $(CRASHES)
 
 fuzz: tools ## run every fuzz test for FUZZTIME
-	@for p in $$(grep -rlE '^func Fuzz' --include='*_test.go' cmd gateway reader systemd | xargs -n1 dirname | sort -u); do \
+	@for p in $$(grep -rlE '^func Fuzz' --include='*_test.go' $(FOLDERS) | xargs -n1 dirname | sort -u); do \
 		for f in $$(go test -list '^Fuzz' ./$$p | grep '^Fuzz'); do \
 			echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$p; \
 		done; \
 	done
 
 bench: test-tools ## measure: tap to unlocked against its physical parts, a shift change, 200 phones, and the parts by themselves
-	go test -run '^$$' -bench . -benchmem $$(grep -rlE '^func Benchmark' --include='*_test.go' cmd gateway reader systemd | xargs -n1 dirname | sort -u | sed 's,^,./,')
+	go test -run '^$$' -bench . -benchmem $$(grep -rlE '^func Benchmark' --include='*_test.go' $(FOLDERS) | xargs -n1 dirname | sort -u | sed 's,^,./,')
 
 screens: tools ## take pictures of the station page and of the phones' screens into bin/screens, and that of the README
 	@.ci/packages chromium
