@@ -79,7 +79,7 @@ bench: test-tools ## measure: tap to unlocked against its physical parts, a shif
 screens: tools ## take pictures of the station page and of the phones' screens into bin/screens, and that of the README
 	@.ci/packages chromium
 	@mkdir -p bin/screens
-	go test -count=1 -tags screens ./gateway/station -run TestScreens -screens $(CURDIR)/bin/screens -picture $(CURDIR)/docs/station.png
+	go test -count=1 -tags screens ./gateway/station -run 'TestScreens|TestBrowser' -screens $(CURDIR)/bin/screens -picture $(CURDIR)/docs/station.png
 	go test -count=1 -tags screens ./cmd/tapward/demo -run TestScreens -screens $(CURDIR)/bin/screens
 
 clean: ## remove what was built, and the data of demo wards
