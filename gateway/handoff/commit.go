@@ -17,6 +17,7 @@ import (
 
 // batch is what one commit will hold, and what is done once it has.
 type batch struct {
+	began   time.Time
 	before  session.State // state, policy and take-overs as they were, for where nothing could be written
 	policy  policy.Snapshot
 	loaded  time.Time
@@ -27,7 +28,8 @@ type batch struct {
 	acts    []gateway.Act
 	then    []func() // what an act changes outside the state
 	replies []reply
-	show    bool // the picture has changed although no step was made
+	outside []contradicted // evidence against the log
+	show    bool           // the picture has changed although no step was made
 }
 
 type step struct {
@@ -45,7 +47,7 @@ type reply struct {
 }
 
 func (e *Engine) begin() {
-	e.batch = batch{before: e.state, policy: e.policy, loaded: e.loaded}
+	e.batch = batch{began: time.Now(), before: e.state, policy: e.policy, loaded: e.loaded}
 	if len(e.armed) > 0 {
 		e.batch.armed = maps.Clone(e.armed)
 	}
@@ -89,19 +91,23 @@ func (e *Engine) entry(r gateway.Record) audit.Entry {
 	}
 }
 
-// finish commits the batch and, only then, performs it.
+// finish commits the batch and, only then, performs it. What contradicts the log comes last: the first record of the
+// epoch that it opens must not be older than one before it.
 func (e *Engine) finish() error {
 	b := &e.batch
-	if e.broken != nil {
-		return e.broken
-	}
-	if len(b.steps) > 0 || len(b.entries) > 0 || len(b.acts) > 0 {
+	outside := b.outside
+	if len(b.steps) > 0 || len(b.entries) > 0 || len(b.acts) > 0 || len(outside) > 0 && len(e.pending) > 0 {
 		if err := e.commit(); err != nil {
 			return err
 		}
 		b.show = true
 	}
 	e.perform()
+	for _, m := range outside {
+		if err := e.compare(m); err != nil {
+			return err
+		}
+	}
 	if b.show {
 		e.show()
 	}
@@ -143,21 +149,25 @@ func (e *Engine) store() error {
 	return nil
 }
 
-// contradicted begins a new epoch of the log where one of its own checkpoints shows that it is not what it was.
-func (e *Engine) contradicted(m contradicted) {
+// compare begins a new epoch of the log where one of its own checkpoints shows that it is not what it was.
+func (e *Engine) compare(m contradicted) error {
 	ctx := context.Background()
 	why, err := e.cfg.Journal.Compare(ctx, m.head)
+	if err == nil && why != "" && len(e.pending) > 0 {
+		err = gateway.ErrStorageFull // they are older
+	}
 	if err == nil && why != "" {
 		e.head, err = e.cfg.Journal.OpenEpoch(ctx, why, m.checkpoint, e.entry(gateway.Record{}))
 		e.batch.show = true
 	}
 	if errors.Is(err, gateway.ErrStorageFull) {
 		e.cfg.Log.Error("Cannot open a new epoch of the log: free the box's disk; the phone's next hello tries again")
-		return
+		return nil
 	}
 	if err != nil {
-		e.broken = fmt.Errorf("open a new epoch of the log: %w", err)
+		return fmt.Errorf("open a new epoch of the log: %w", err)
 	}
+	return nil
 }
 
 // trace writes a step down where the configuration asks for it. It is a help for engineers: a failure is logged, no more.

@@ -105,7 +105,6 @@ type Engine struct {
 	pending  []audit.Entry        // happened while nothing could be written
 	owed     []gateway.Act        // in force, and durable as soon as something can be written
 	batch    batch
-	broken   error // a write whose outcome is unknown; Run ends with it
 	started  time.Time
 	nextPet  time.Time
 	nextLook time.Time // for people whose time is over, and for room on the disk
@@ -272,7 +271,7 @@ func (e *Engine) handle(m message) {
 	case clocked:
 		e.clockTurned(m.Clock)
 	case contradicted:
-		e.contradicted(m)
+		e.batch.outside = append(e.batch.outside, m)
 	case uplinked:
 		e.uplink, e.batch.show = m.Uplink, true
 	case recorded:

@@ -71,6 +71,9 @@ func (e *Engine) send(c gateway.Command, committed time.Time) {
 	}
 	e.cfg.Phones.Send(c, e.name(c))
 	if p, ok := e.passages[c.Grant.Custody]; ok && c.Kind == gateway.Bind {
+		if p.decided.Before(e.batch.began) {
+			p.decided = e.batch.began // a bind that waited for a release, or for another phone
+		}
 		p.committed, p.notified = committed, time.Now()
 		e.passages[c.Grant.Custody] = p
 	}

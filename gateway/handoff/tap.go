@@ -22,7 +22,7 @@ func (e *Engine) tap(t gateway.Tap) {
 
 	place, placed := e.policy.Place(t.Reader)
 	over, armed := e.disarm(t.Reader, now)
-	if p, ok := e.state.Phone(over.phone); armed && (!ok || p.Phase == session.Free || e.policy.RevokesPhone(p.ID)) { // not to be had any more: an ordinary tap
+	if armed && !e.takes(who.ID, over.phone) { // an ordinary tap
 		e.note(over.ended(t.Reader, takeOverCancelled))
 		armed = false
 	}
@@ -76,6 +76,13 @@ func (e *Engine) tap(t gateway.Tap) {
 	e.step(tapped)
 }
 
+// takes says that a person who holds no phone can take this one over: somebody still holds it.
+func (e *Engine) takes(who gateway.ClinicianID, id gateway.PhoneID) bool {
+	p, ok := e.state.Phone(id)
+	_, holds := e.state.Held(who)
+	return ok && p.Phase == session.Bound && !holds && !e.policy.RevokesPhone(id)
+}
+
 // opens says that a permitted tap of this person opens a new session: they hold none, or one past its limit.
 func (e *Engine) opens(who gateway.ClinicianID) bool {
 	held, ok := e.state.Held(who)
@@ -110,12 +117,12 @@ func (e *Engine) choose(t *session.Tapped, ask policy.Request, place gateway.Pla
 	})
 	t.Terms = map[gateway.PhoneID]gateway.Terms{}
 	var refused gateway.Reason
-	permit := func(id gateway.PhoneID) bool {
+	permit := func(id gateway.PhoneID, action policy.Action) bool {
 		here, ok := e.registry.Phone(id)
 		if !ok {
 			return false
 		}
-		ask.Class = here.Phone.Class
+		ask.Class, ask.Action = here.Phone.Class, action
 		if d := e.policy.Decide(ask); !d.Permit {
 			refused = d.Reason
 			return false
@@ -123,9 +130,11 @@ func (e *Engine) choose(t *session.Tapped, ask policy.Request, place gateway.Pla
 		t.Terms[id] = e.policy.Terms(here.Phone.Class)
 		return true
 	}
-	t.Candidates = slices.DeleteFunc(t.Candidates, func(id gateway.PhoneID) bool { return !permit(id) })
+	action := ask.Action
+	// A free phone is checked out, whatever was asked for: the rules of a hand-off may be looser.
+	t.Candidates = slices.DeleteFunc(t.Candidates, func(id gateway.PhoneID) bool { return !permit(id, policy.CheckOut) })
 	if held, ok := e.state.Held(t.Clinician); ok {
-		if !permit(held.ID) {
+		if !permit(held.ID, action) {
 			return refused
 		}
 		return ""
@@ -134,7 +143,7 @@ func (e *Engine) choose(t *session.Tapped, ask policy.Request, place gateway.Pla
 	if t.TakeOver != "" {
 		target = t.TakeOver
 	}
-	if _, known := e.state.Phone(target); known && !permit(target) {
+	if _, known := e.state.Phone(target); known && !permit(target, action) {
 		return refused
 	}
 	if len(t.Candidates) == 0 && len(t.Terms) == 0 && refused != "" {

@@ -29,7 +29,10 @@ func (t *turn) confirm(p *Phone, fence gateway.Fence, receipt string) {
 	p.Due = Due{Pickup: t.at.Add(p.Terms.Pickup), Limit: t.at.Add(p.Terms.Limit)}
 	t.lease(p)
 	r := t.record(gateway.SessionOpened, p, p.Reason)
-	r.Reader, r.Origin, r.Previous, r.Assurance, r.Receipt = req.Reader, req.Origin, req.Previous, req.Assurance, receipt
+	r.Reader, r.Origin, r.Assurance, r.Receipt = req.Reader, req.Origin, req.Assurance, receipt
+	if p.Reason != gateway.OtherPhone {
+		r.Previous = req.Previous
+	}
 	t.tell(gateway.Feedback{Reader: req.Reader, Signal: gateway.Granted, Reason: p.Reason, Phone: p.ID, Who: req.Clinician})
 }
 
@@ -142,6 +145,9 @@ func (t *turn) offer(req *Request, reason gateway.Reason) {
 	}
 	next := *req
 	next.Candidates = req.Candidates[i+1:]
+	if req.Previous != "" {
+		next.Why = gateway.OtherPhone // nobody's phone is handed on
+	}
 	t.bind(t.phone(req.Candidates[i]), &next)
 }
 
