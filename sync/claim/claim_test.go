@@ -85,7 +85,7 @@ func TestCodeDependsOnEverything(t *testing.T) {
 		return Transcript{Commit: []byte("commit"), Offer: []byte("offer"), Nonce: []byte("nonce"),
 			Keys: Keys{TLS: []byte("tls"), Link: gateway.Fingerprint{1}, Log: "log"}}
 	}
-	if base().Code() != base().Code() {
+	if first, again := base().Code(), base().Code(); first != again {
 		t.Fatal("the same transcript has two codes")
 	}
 	for name, change := range map[string]func(*Transcript){
