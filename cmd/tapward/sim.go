@@ -22,6 +22,7 @@ type simCommand struct {
 	Plug    simPlug    `cmd:"" help:"Plug it in again."`
 	Phone   simPhone   `cmd:"" help:"Make something happen to a phone's body."`
 	Restart simRestart `cmd:"" help:"Kill tapwardd with kill -9, and start it."`
+	Uplink  simUplink  `cmd:"" help:"Pull the hub's plug: it is gone as in a power cut. Put it in again."`
 	Story   simStory   `cmd:"" help:"Play a day on a new demo ward, and check what comes of every step."`
 	Direct  simDirect  `embed:""`
 
@@ -137,6 +138,15 @@ type simRestart struct{ wardFolder }
 
 func (c simRestart) Run(ctx context.Context) error {
 	return demo.Ask(ctx, c.Dir, demo.Order{Do: "restart"})
+}
+
+type simUplink struct {
+	wardFolder
+	To string `arg:"" enum:"down,up" help:"down pulls the plug, up puts it in again."`
+}
+
+func (c simUplink) Run(ctx context.Context) error {
+	return demo.Ask(ctx, c.Dir, demo.Order{Do: "uplink", Act: c.To})
 }
 
 type simStory struct {

@@ -54,6 +54,7 @@ func (b *box) config() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "box = %q\nward = %q\ndata = %q\nsim = %q\n\n[phones]\nlisten = %q\ninterfaces = [%q]\n",
 		boxName, wardID, boxFolder(b.dir), directSocket(b.dir), boxHost+":"+phonesPort, bridge)
+	fmt.Fprintf(&text, "\n[uplink]\nsite = %q\nhub = \"https://%s\"\nca = %q\n", site, hubHost+":"+enrolPort, b.hub.ca)
 	for _, id := range []string{door, dock} {
 		fmt.Fprintf(&text, "\n[[pcsc]]\nid = %q\nmatch = %q\n", id, b.readers[id].(*contactless).slot.Name)
 	}
@@ -137,7 +138,12 @@ func (b *box) fingerprint() (string, error) {
 
 // run runs one of the project's own commands to its end and returns what it printed.
 func (w *inner) run(ctx context.Context, input, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(w.bin, name), args...)
+	return command(ctx, w.bin, input, name, args...)
+}
+
+// command runs a program of a folder to its end.
+func command(ctx context.Context, bin, input, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
 	cmd.Stdin = strings.NewReader(input)
 	var out, problem bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problem

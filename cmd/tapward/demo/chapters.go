@@ -13,6 +13,7 @@ import (
 // story is a day on the ward. Each step builds on those before it.
 var story = []step{
 	{"A new ward opens: three readers are up, three phones were found over mDNS, paired and linked", opens},
+	{"The box is enrolled: its code was compared with the hub's; the hub archives what it records", enrolled},
 	{"Ana taps at the door: a phone unlocks with her name, and only then the reader shows green", checkOut},
 	{"Ana taps again, at the serial reader: nothing changes, she is told which phone she holds", holdsAlready},
 	{"Ben taps while Ana's phone is held to the door: her session is cleared, then his opens; the log names both", handOff},
@@ -24,6 +25,9 @@ var story = []step{
 	{"tapwardd is killed with kill -9 and started: Cora and Ben keep their sessions", killed},
 	{"The ward is stopped by Ctrl-C and started: everything is where it was", startsAgain},
 	{"Cora returns her phone with a second tap while it is held to the reader", secondTap},
+	{"The hub's plug is pulled; people tap twenty times: the station says offline, and how many records wait", pulledHub},
+	{"The hub is plugged in: the archive catches up with every record of the box, and has no gap", catchesUp},
+	{"The box's whole history is proven from the archive alone", proven},
 	{"The whole log verifies from a copy of the database, with nothing running", verifies},
 	{"One byte of one record is changed in a copy: verify names the record", flipped},
 }

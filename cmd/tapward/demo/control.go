@@ -17,10 +17,10 @@ import (
 
 // Order is what can be asked of a ward that runs: one JSON value over its socket, answered by one.
 type Order struct {
-	Do    string `json:"do"`              // tap, pull, plug, restart or phone
+	Do    string `json:"do"`              // tap, pull, plug, restart, uplink or phone
 	At    string `json:"at,omitempty"`    // the reader or the phone
 	Badge string `json:"badge,omitempty"` // tap
-	Act   string `json:"act,omitempty"`   // phone: a gesture of the agent
+	Act   string `json:"act,omitempty"`   // phone: a gesture of the agent; uplink: down or up
 	With  string `json:"with,omitempty"`  // what that gesture needs
 }
 
@@ -107,6 +107,8 @@ func (w *inner) obey(ctx context.Context, o Order) error {
 	switch o.Do {
 	case "restart":
 		return w.box.restart(ctx)
+	case "uplink":
+		return w.hub.plug(ctx, o.Act)
 	case "phone":
 		return w.gesture(ctx, o)
 	case "tap", "pull", "plug":

@@ -66,16 +66,21 @@ func (t *tale) verify(ctx context.Context, name string, change func(path string)
 	if err := change(path); err != nil {
 		return "", err
 	}
-	secret, err := os.ReadFile(filepath.Join(boxFolder(t.ward.Dir), "log-key"))
-	if err != nil {
-		return "", err
-	}
-	key, err := audit.PublicKey(strings.TrimSpace(string(secret)))
+	key, err := t.logKey()
 	if err != nil {
 		return "", err
 	}
 	out, err := exec.CommandContext(ctx, filepath.Join(t.bin, "tapward"), "verify", "--key", key, path).CombinedOutput()
 	return string(out), err
+}
+
+// logKey is the public half of the box's key to its log, from the box itself.
+func (t *tale) logKey() (string, error) {
+	secret, err := os.ReadFile(filepath.Join(boxFolder(t.ward.Dir), "log-key"))
+	if err != nil {
+		return "", err
+	}
+	return audit.PublicKey(strings.TrimSpace(string(secret)))
 }
 
 // flip changes one bit of one record, wherever in the file its bytes lie, and says which record it was.

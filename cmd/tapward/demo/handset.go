@@ -31,7 +31,7 @@ const pageAddr = "127.0.0.1:7680"
 
 // startPhone makes a phone, pairs it with the box where it is new, starts it, and shows its screen to this machine.
 func (w *inner) startPhone(ctx context.Context, i int) (err error) {
-	h := &handset{inner: w, phone: phones[i], network: w.network.sites[i]}
+	h := &handset{inner: w, phone: phones[i], network: w.network.phones[i]}
 	w.phones = append(w.phones, h)
 	if err := os.MkdirAll(h.folder(), 0o700); err != nil {
 		return fmt.Errorf("make %s: %w", h.id, err)

@@ -21,6 +21,7 @@ type inner struct {
 	network *network
 	pcscd   *pcscDaemon
 	readers map[string]badgeReader
+	hub     *hub
 	wired   *wired
 	box     *box
 	phones  []*handset
@@ -73,6 +74,9 @@ func (w *inner) start(ctx context.Context) (err error) {
 	if err := w.startReaders(ctx); err != nil {
 		return err
 	}
+	if err := w.startHub(ctx); err != nil {
+		return err
+	}
 	if err := w.startBox(ctx); err != nil {
 		return err
 	}
@@ -81,7 +85,10 @@ func (w *inner) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return w.awaitLinks(ctx)
+	if err := w.awaitLinks(ctx); err != nil {
+		return err
+	}
+	return w.enrol(ctx)
 }
 
 func (w *inner) path(names ...string) string {
@@ -134,10 +141,10 @@ func (w *inner) serve(ctx context.Context, ready *os.File) error {
 	}
 }
 
-// stop ends everything: the box first, while its phones and readers are still there.
+// stop ends everything: the box first, while its hub, its phones and its readers are still there.
 func (w *inner) stop() error {
 	var errs []error
-	errs = append(errs, w.box.stop())
+	errs = append(errs, w.box.stop(), w.hub.stop())
 	for _, p := range w.phones {
 		errs = append(errs, p.stop())
 	}

@@ -22,6 +22,11 @@ import (
 func (t *tale) until(ctx context.Context, what string, asked func(*gateway.Ward) bool) (*gateway.Ward, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	return t.await(ctx, what, asked)
+}
+
+// await is until, for as long as ctx lasts.
+func (t *tale) await(ctx context.Context, what string, asked func(*gateway.Ward) bool) (*gateway.Ward, error) {
 	w, err := await(ctx, t.box, asked)
 	if err != nil {
 		return nil, fmt.Errorf("the station does not show that %s: %w; it shows %s", what, err, t.now())
@@ -44,6 +49,7 @@ func (t *tale) now() string {
 	for _, r := range w.Readers {
 		fmt.Fprintf(&b, "%s %s; ", r.ID, r.State)
 	}
+	fmt.Fprintf(&b, "hub %s, %d of %d records wait, %s; ", w.Uplink.State, w.Waiting, w.Log.Size, w.Why)
 	for _, tap := range w.Taps[:min(len(w.Taps), 2)] {
 		fmt.Fprintf(&b, "tap at %s: %s %s; ", tap.Reader, tap.Signal, tap.Reason)
 	}

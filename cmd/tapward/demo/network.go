@@ -13,13 +13,16 @@ import (
 const (
 	bridge     = "ward0"
 	boxHost    = "10.77.0.1"
+	hubHost    = "10.77.0.2"
 	phonesPort = "7600"
 )
 
-// network is the ward's: a bridge with the box on it, and a network namespace with one cable for every phone. It lives
-// in a namespace that ends with the ward's own process.
+// network is the ward's: a bridge with the box on it, and a network namespace with one cable for the hub and for every
+// phone. It lives in a namespace that ends with the ward's own process.
 type network struct {
-	sites []netns.NsHandle
+	hub    netns.NsHandle
+	phones []netns.NsHandle
+	sites  []netns.NsHandle // all of them
 }
 
 // layNetwork makes the network with a number of phones. It is given back with close.
@@ -43,40 +46,45 @@ func (n *network) lay(phones int) error {
 	if err := up(bridge, boxHost); err != nil {
 		return err
 	}
+	var err error
+	if n.hub, err = n.plugIn("hub", hubHost); err != nil {
+		return fmt.Errorf("connect the hub: %w", err)
+	}
 	for i := range phones {
-		if err := n.plugIn(i); err != nil {
+		phone, err := n.plugIn(fmt.Sprintf("phone%d", i+1), phoneHost(i))
+		if err != nil {
 			return fmt.Errorf("connect phone %d: %w", i+1, err)
 		}
+		n.phones = append(n.phones, phone)
 	}
 	return nil
 }
 
-// plugIn makes one phone's namespace and its cable to the bridge.
-func (n *network) plugIn(i int) error {
+// plugIn makes one machine's namespace and its cable to the bridge.
+func (n *network) plugIn(cable, address string) (netns.NsHandle, error) {
 	site, err := newNamespace()
 	if err != nil {
-		return err
+		return site, err
 	}
 	n.sites = append(n.sites, site)
-	cable := fmt.Sprintf("cable%d", i+1)
 	if err := netlink.LinkAdd(&netlink.Veth{
-		LinkAttrs: netlink.LinkAttrs{Name: cable}, PeerName: "wlan0", PeerNamespace: netlink.NsFd(site),
+		LinkAttrs: netlink.LinkAttrs{Name: cable}, PeerName: "lan0", PeerNamespace: netlink.NsFd(site),
 	}); err != nil {
-		return err
+		return site, err
 	}
 	end, err := netlink.LinkByName(cable)
 	if err != nil {
-		return err
+		return site, err
 	}
 	master, err := netlink.LinkByName(bridge)
 	if err != nil {
-		return err
+		return site, err
 	}
 	if err := errors.Join(netlink.LinkSetMaster(end, master), netlink.LinkSetUp(end)); err != nil {
-		return err
+		return site, err
 	}
-	return within(site, func() error {
-		return errors.Join(up("lo", ""), up("wlan0", phoneHost(i)))
+	return site, within(site, func() error {
+		return errors.Join(up("lo", ""), up("lan0", address))
 	})
 }
 

@@ -14,14 +14,20 @@ import (
 	"time"
 )
 
+// programNames are those that a ward needs.
+var programNames = []string{"tapward", "tapwardd", "tapward-phone", "tapward-hub"}
+
 // build makes the programs as the demo ward needs them, once for all tests, and returns their folder.
 var build = sync.OnceValues(func() (string, error) {
 	bin, err := os.MkdirTemp("", "tapward-demo-")
 	if err != nil {
 		return "", err
 	}
-	make := exec.Command("go", "build", "-tags", "demo", "-o", bin,
-		"tapward/cmd/tapward", "tapward/cmd/tapwardd", "tapward/cmd/tapward-phone")
+	args := []string{"build", "-tags", "demo", "-o", bin}
+	for _, name := range programNames {
+		args = append(args, "tapward/cmd/"+name)
+	}
+	make := exec.Command("go", args...)
 	make.Stderr = os.Stderr
 	return bin, make.Run()
 })

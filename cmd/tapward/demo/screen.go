@@ -11,7 +11,7 @@ import (
 // Screen tells on one screen what a ward that runs can do: where to look, what to type in another terminal, and where
 // everything is kept.
 func Screen(out io.Writer, dir string, p Place) {
-	tool := command(dir)
+	tool := called(dir)
 	var pages strings.Builder
 	for _, h := range phones {
 		fmt.Fprintf(&pages, "  %-9s %s\n", h.id, p.Pages[h.id])
@@ -33,6 +33,12 @@ In another terminal:
   %[3]s status --socket %[4]s
   %[3]s log --socket %[4]s
 
+The hospital's hub keeps every record. Pull its plug, tap on, plug it in, and watch its archive catch up:
+  %[3]s sim uplink down                   the hub is gone as in a power cut
+  %[3]s sim tap door cora                 hand-offs go on; the station says what waits
+  %[3]s sim uplink up                     and what waited arrives
+  %[8]s status --config %[9]s   also: boxes, log, history demo-box
+
 Readers   door and dock-1 (PC/SC), med-room (serial)
 Badges    %[5]s
           finn's has expired, gus's is blocked, stranger's nobody knows
@@ -40,19 +46,26 @@ Data      %[6]s   (logs in %[7]s)
 
 Ctrl-C closes the ward; make run opens it again where it was.
 `, p.Station, pages.String(), tool, shown(BoxSocket(dir)),
-		strings.Join(BadgeNames(), " "), shown(dir), shown(filepath.Join(dir, "log")))
+		strings.Join(BadgeNames(), " "), shown(dir), shown(filepath.Join(dir, "log")),
+		beside("tapward-hub"), shown(hubConfig(dir)))
 }
 
-// command is how to call the tool from here, for this ward.
-func command(dir string) string {
-	tool := "tapward"
-	if self, err := os.Executable(); err == nil {
-		tool = shown(self)
-	}
+// called is how to call the tool from here, for this ward.
+func called(dir string) string {
+	tool := beside("tapward")
 	if here, err := filepath.Abs("demo"); err == nil && here != dir {
 		tool = "TAPWARD_DEMO=" + shown(dir) + " " + tool
 	}
 	return tool
+}
+
+// beside is how to call one of the programs from here: they lie in one folder.
+func beside(name string) string {
+	self, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	return shown(filepath.Join(filepath.Dir(self), name))
 }
 
 // shown is a path as short as it can be told from here.

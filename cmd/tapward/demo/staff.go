@@ -89,6 +89,7 @@ const (
 
 const (
 	boxName = "demo-box"
+	site    = "demo"
 	wardID  = "5b"
 	pool    = "ward-phones"
 )
@@ -97,7 +98,7 @@ const (
 func document(hashes map[string][]string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# The demo ward's policy, loaded when it was first started. Everybody in it is invented.\n"+
-		"version = 1\nsite = \"demo\"\n\n[[ward]]\nid = %q\nname = \"Ward 5B (demo)\"\n", wardID)
+		"version = 1\nsite = %q\n\n[[ward]]\nid = %q\nname = \"Ward 5B (demo)\"\n", site, wardID)
 	for _, r := range []struct{ id, slot string }{{door, ""}, {dock, dock}, {medRoom, ""}} {
 		fmt.Fprintf(&b, "\n[[reader]]\nid = %q\nward = %q\npool = %q\n", r.id, wardID, pool)
 		if r.slot != "" {

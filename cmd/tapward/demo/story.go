@@ -11,6 +11,7 @@ import (
 
 	"tapward/gateway"
 	"tapward/gateway/station"
+	"tapward/reader"
 )
 
 // Story plays a ward's day on a new ward in w.Dir, whatever stood there of an earlier story, and checks at the station,
@@ -56,7 +57,9 @@ type tale struct {
 	out   io.Writer
 	steps int
 
-	first, bens, coras gateway.PhoneID // phones that the story comes back to
+	tapped             map[[2]string]time.Time // when a badge was last at a reader
+	first, bens, coras gateway.PhoneID         // phones that the story comes back to
+	caughtUp           int64                   // records of the box that its receipts say are archived
 
 	place Place // of the ward while it runs
 	box   *station.Client
@@ -72,7 +75,7 @@ func newTale(w Ward, out io.Writer) (*tale, error) {
 	if w.Dir, err = filepath.Abs(w.Dir); err != nil {
 		return nil, err
 	}
-	return &tale{ward: w, bin: filepath.Dir(self), out: out, box: station.NewClient(BoxSocket(w.Dir))}, nil
+	return &tale{ward: w, bin: filepath.Dir(self), out: out, tapped: map[[2]string]time.Time{}, box: station.NewClient(BoxSocket(w.Dir))}, nil
 }
 
 // step is something that happens and what must come of it.
@@ -130,8 +133,20 @@ func (t *tale) close() error {
 // ask has the ward do something.
 func (t *tale) ask(ctx context.Context, o Order) error { return Ask(ctx, t.ward.Dir, o) }
 
-func (t *tale) tap(ctx context.Context, reader, badge string) error {
-	return t.ask(ctx, Order{Do: "tap", At: reader, Badge: badge})
+func (t *tale) tap(ctx context.Context, at, badge string) error {
+	err := t.ask(ctx, Order{Do: "tap", At: at, Badge: badge})
+	t.tapped[[2]string{at, badge}] = time.Now()
+	return err
+}
+
+// anew returns when a tap of a badge is another presentation than its last one at this reader.
+func (t *tale) anew(ctx context.Context, at, badge string) error {
+	select {
+	case <-time.After(time.Until(t.tapped[[2]string{at, badge}].Add(reader.Window + 200*time.Millisecond))):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // phone makes something happen to a phone's body.

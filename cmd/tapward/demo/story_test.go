@@ -30,13 +30,28 @@ func TestStory(t *testing.T) {
 // dock, so that a return never happens.
 func TestStoryNotices(t *testing.T) {
 	t.Parallel()
+	fails(t, "tapward-phone", `[ "$2" = dock ] && exit 0`,
+		"FAILED  Ben puts the phone into the rack", "does not show that phone-1 is free", `bound "Ben Sample"`)
+}
+
+// TestStoryComparesCodes holds that a box is not let in where the hub shows another code than the box.
+func TestStoryComparesCodes(t *testing.T) {
+	t.Parallel()
+	fails(t, "tapward-hub", `[ "$1" = claims ] && { echo "1  demo-box  5b  0000 0000"; exit 0; }`, "FAILED  A new ward opens", "the hub shows another")
+}
+
+// fails plays the story with one program broken by a line of shell before it, and wants it to fail in these words.
+func fails(t *testing.T, program, line string, words ...string) {
+	t.Helper()
 	bin, _ := programs(t)
 	broken := t.TempDir()
-	for _, name := range []string{"tapward", "tapwardd"} {
-		copyProgram(t, filepath.Join(bin, name), filepath.Join(broken, name))
+	for _, name := range programNames {
+		if name != program {
+			copyProgram(t, filepath.Join(bin, name), filepath.Join(broken, name))
+		}
 	}
-	script := "#!/bin/sh\n[ \"$2\" = dock ] && exit 0\nexec " + filepath.Join(bin, "tapward-phone") + " \"$@\"\n"
-	if err := os.WriteFile(filepath.Join(broken, "tapward-phone"), []byte(script), 0o755); err != nil {
+	script := "#!/bin/sh\n" + line + "\nexec " + filepath.Join(bin, program) + " \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(broken, program), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "ward")
@@ -45,7 +60,7 @@ func TestStoryNotices(t *testing.T) {
 	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 {
 		t.Errorf("the story ended with %v, want exit status 1", err)
 	}
-	for _, want := range []string{"FAILED  Ben puts the phone into the rack", "does not show that phone-1 is free", `bound "Ben Sample"`} {
+	for _, want := range words {
 		if !strings.Contains(said, want) {
 			t.Errorf("the story does not say %q:\n%s", want, said)
 		}

@@ -3,10 +3,8 @@ package demo
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"tapward/gateway"
-	"tapward/reader"
 )
 
 func pulledSerial(ctx context.Context, t *tale) error {
@@ -138,10 +136,8 @@ func secondTap(ctx context.Context, t *tale) error {
 	if _, err := t.answered(ctx, medRoom, gateway.Note, gateway.TapToReturn); err != nil {
 		return err
 	}
-	select {
-	case <-time.After(reader.Window + 200*time.Millisecond): // sooner it is the same presentation
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := t.anew(ctx, medRoom, "cora"); err != nil {
+		return err
 	}
 	if err := t.tap(ctx, medRoom, "cora"); err != nil {
 		return err

@@ -35,6 +35,12 @@ func TestWardForAPerson(t *testing.T) {
 		{"sim tap med-room cora", 1, "its cable is pulled"},
 		{"sim plug med-room", 0, ""},
 		{"sim ward " + dir, 1, "another ward runs in"},
+		{"sim uplink up", 1, "the hub's plug is in already"},
+		{"sim uplink sideways", 2, "must be one of"},
+		{"sim uplink down", 0, ""},
+		{"sim uplink down", 1, "the hub's plug is pulled already"},
+		{"sim tap med-room cora", 0, "granted: Cora Example phone-3 Checked out."},
+		{"status", 0, "cut off since"},
 		{"sim restart", 0, ""},
 		{"status", 0, "Ana Demo"},
 		{"log " + filepath.Join(boxFolder(dir), "ward.db"), 0, "source=sim"},
@@ -51,14 +57,17 @@ func TestWardForAPerson(t *testing.T) {
 		t.Errorf("processes %v outlive the ward", left)
 	}
 	again := openWard(t, dir)
-	if said, _ := again.do("status"); !strings.Contains(said, "Ana Demo") || !strings.Contains(said, "Ben Sample") {
-		t.Errorf("the ward forgot who holds its phones:\n%s", said)
+	said, _ := again.do("status")
+	for _, want := range []string{"Ana Demo", "Ben Sample", "Cora Example", "connected since"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the ward that was opened again does not say %q:\n%s", want, said)
+		}
 	}
 }
 
 // TestWardEndsWithItsPrograms holds that a program which ends by itself is told and ends the ward, and nothing is left.
 func TestWardEndsWithItsPrograms(t *testing.T) {
-	for _, program := range []string{"pcscd", "tapwardd", "tapward-phone"} {
+	for _, program := range []string{"pcscd", "tapwardd", "tapward-phone", "tapward-hub"} {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "ward")
