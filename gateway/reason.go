@@ -143,8 +143,17 @@ var sentences = map[Reason]string{
 	UnsignedPolicy: "Unsigned demo policy: not agreed by security and clinical leads.",
 
 	// Of gateway/audit: why a new epoch of the log was opened.
-	"log-rolled-back":    "The box's log is shorter than it once was. Call IT: its disk was set back.",
-	"log-forked":         "The box's log is not the one it once was. Call security: somebody may have changed it.",
+	"log-rolled-back":   "The box's log is shorter than it once was. Call IT: its disk was set back.",
+	"log-forked":        "The box's log is not the one it once was. Call security: somebody may have changed it.",
+	"log-anchor-lost":   "The proof that the box's log is whole is missing or damaged. Call IT.",
+	"log-database-gone": "The box's log is gone and was begun anew. Call IT.",
+
+	// What the hospital finds wrong with the log as it came.
+	"log-gapped":      "Records of the box's log have not come to the hospital. Call IT.",
+	"log-malformed":   "The hospital cannot read the box's log as it came. Call security: somebody may have changed it.",
+	"log-key-unknown": "The hospital does not know the key that signs the box's log. Call IT: the box must be enrolled.",
+
+	// Of sync/claim: why a box is not let in.
 	"enrol-malformed":    "The hub could not read what this box sent. Call IT.",
 	"enrol-too-many":     "Asked too often. The box asks again by itself later.",
 	"enrol-wrong-site":   "This hub is of another site. Check the box's configuration.",
@@ -161,12 +170,6 @@ var sentences = map[Reason]string{
 	"enrol-expired":      "The certificate has expired. The box renews it by itself.",
 	"enrol-revoked":      "The hospital has revoked this box. Call IT.",
 	"enrol-not-listed":   "This box is no longer on the hub's list. Call IT.",
-	"log-anchor-lost":    "The proof that the box's log is whole is missing or damaged. Call IT.",
-	"log-database-gone":  "The box's log is gone and was begun anew. Call IT.",
-	// What the hospital finds wrong with the log as it came.
-	"log-gapped":      "Records of the box's log have not come to the hospital. Call IT.",
-	"log-malformed":   "The hospital cannot read the box's log as it came. Call security: somebody may have changed it.",
-	"log-key-unknown": "The hospital does not know the key that signs the box's log. Call IT: the box must be enrolled.",
 
 	// Of gateway/phone/link: why a phone declines a command.
 	"stale-challenge": "The phone refused a command that came too late.",

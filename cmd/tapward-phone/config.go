@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"time"
 
@@ -24,7 +23,7 @@ type configPath string
 
 // Config is the phone's configuration file.
 type Config struct {
-	// ID is the label on the phone's back, 1 to 32 letters, digits, "-" and "_".
+	// ID is the label on the phone's back; see gateway.LabelRule.
 	ID gateway.PhoneID `toml:"id"`
 	// Data is the folder of the key, the lock state, the trusted boxes and the sessions.
 	Data string `toml:"data"`
@@ -53,8 +52,6 @@ type Commands struct {
 	Timeout     string   `toml:"timeout"` // of each, as "3s"
 }
 
-var ids = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
-
 func (p configPath) read() (Config, error) {
 	text, err := os.ReadFile(string(p))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -79,8 +76,8 @@ func (p configPath) read() (Config, error) {
 // check says all that is wrong at once.
 func (c Config) check() error {
 	var errs []error
-	if !ids.MatchString(string(c.ID)) {
-		errs = append(errs, fmt.Errorf("id %q: want 1 to 32 letters, digits, - and _", c.ID))
+	if !gateway.ValidLabel(string(c.ID)) {
+		errs = append(errs, fmt.Errorf("id %q must be %s", c.ID, gateway.LabelRule))
 	}
 	if c.Data == "" {
 		errs = append(errs, errors.New("data: name a folder"))

@@ -26,6 +26,9 @@ type conformanceCommand struct {
 }
 
 func (c conformanceCommand) Run(ctx context.Context, m Main) error {
+	if c.Address != "" && (c.Phone == "" || c.Key.IsZero()) {
+		return errors.New("examine: --phone and --key are needed: the id and fingerprint that the phone's own screen shows")
+	}
 	id, err := c.identity()
 	if err != nil {
 		return err
@@ -33,9 +36,6 @@ func (c conformanceCommand) Run(ctx context.Context, m Main) error {
 	if c.Address == "" {
 		fmt.Fprintf(m.Stdout, "box         %s\nfingerprint %s\n", c.Box, id.Fingerprint())
 		return nil
-	}
-	if c.Phone == "" || c.Key.IsZero() {
-		return errors.New("examine: --phone and --key are needed: the id and fingerprint that the phone's own screen shows")
 	}
 	exam := conformance.Exam{
 		Phone: c.Phone, Key: c.Key, Box: c.Box, Identity: id,

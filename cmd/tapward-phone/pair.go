@@ -44,8 +44,8 @@ verify_clear = []
 
 func (c initCommand) Run(path configPath, m Main) error {
 	if _, err := os.Stat(string(path)); errors.Is(err, fs.ErrNotExist) {
-		if !ids.MatchString(string(c.ID)) {
-			return fmt.Errorf("make phone: id %q: want 1 to 32 letters, digits, - and _", c.ID)
+		if !gateway.ValidLabel(string(c.ID)) {
+			return fmt.Errorf("make phone: id %q must be %s", c.ID, gateway.LabelRule)
 		}
 		if err := os.MkdirAll(filepath.Dir(string(path)), 0o755); err != nil {
 			return fmt.Errorf("make phone: %w", err)

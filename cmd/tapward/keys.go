@@ -9,6 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
 
 	"tapward/gateway"
 	"tapward/gateway/audit"
@@ -24,8 +27,14 @@ type keysCommand struct {
 }
 
 func (c keysCommand) Run(t terminal) error {
+	if !gateway.ValidLabel(string(c.Box)) {
+		return fmt.Errorf("make keys: --box %q must be %s; nothing was made", c.Box, gateway.LabelRule)
+	}
 	if err := mine(c.Data); err != nil {
 		return fmt.Errorf("make keys: %w", err)
+	}
+	if err := c.sameBox(); err != nil {
+		return err
 	}
 	for _, k := range boxKeys {
 		text, made, err := c.ensure(k.name)
@@ -41,6 +50,23 @@ func (c keysCommand) Run(t terminal) error {
 			what = "made"
 		}
 		fmt.Fprintf(t.out, "%-9s  %-8s  %s\n", k.name, what, public)
+	}
+	return nil
+}
+
+// sameBox refuses a folder with another box's log key, before anything is made in it. A key that cannot be read is
+// Run's to tell of.
+func (c keysCommand) sameBox() error {
+	text, err := os.ReadFile(filepath.Join(c.Data, logKey))
+	if err != nil {
+		return nil
+	}
+	signer, err := note.NewSigner(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil
+	}
+	if err := audit.CheckKeyName(signer.Name(), c.Box); err != nil {
+		return fmt.Errorf("%s in %s was left as it is and nothing was made: %w", logKey, c.Data, err)
 	}
 	return nil
 }

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 
 	"tapward/gateway"
-	"tapward/gateway/phone/link"
 )
 
 type phoneCommands struct {
@@ -33,8 +30,12 @@ func (c phoneList) Run(ctx context.Context, t terminal) error {
 	if len(w.Phones) == 0 {
 		list.row("no phone is paired")
 	}
-	if err := list.end(); err != nil || len(w.Seen) == 0 {
+	if err := list.end(); err != nil {
 		return err
+	}
+	fmt.Fprintf(t.out, "\nThis box's key, to stand on a phone's screen as its box:\n  %s\n", w.Key)
+	if len(w.Seen) == 0 {
+		return nil
 	}
 	fmt.Fprintln(t.out)
 	seen := newColumns(t.out)
@@ -53,14 +54,18 @@ type phoneAdd struct {
 	Class gateway.Class       `required:"" help:"convenience, workflow or privileged."`
 	Pool  string              `required:"" help:"The pool it belongs to."`
 	Addr  []string            `help:"Where the phone can be reached without mDNS, host:port."`
-	Data  string              `help:"The box's data folder, to show the box's own fingerprint." default:"/var/lib/tapward" type:"path" placeholder:"DIR"`
+	Data  string              `hidden:"" help:"No longer needed: the box says its own fingerprint."`
 	Yes   bool                `help:"The fingerprints were compared: do not ask."`
 }
 
 func (c phoneAdd) Run(ctx context.Context, t terminal) error {
+	w, err := c.client().Ward(ctx)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(t.out, "Pair %s (%s, pool %s) with this box.\n", c.ID, c.Class, c.Pool)
 	fmt.Fprintf(t.out, "  The phone's key, to stand on the phone's screen as its own:\n    %s\n", c.Key)
-	fmt.Fprintf(t.out, "  This box's key, to stand on the phone's screen as its box:\n    %s\n", ownKey(c.Data))
+	fmt.Fprintf(t.out, "  This box's key, to stand on the phone's screen as its box:\n    %s\n", w.Key)
 	if !c.Yes {
 		switch same, err := t.confirm("Are both the same there, digit by digit?"); {
 		case err != nil:
@@ -75,19 +80,6 @@ func (c phoneAdd) Run(ctx context.Context, t terminal) error {
 	}
 	fmt.Fprintf(t.out, "%s is paired.\n", c.ID)
 	return nil
-}
-
-// ownKey is the box's fingerprint, or where to find it.
-func ownKey(folder string) string {
-	path := filepath.Join(folder, linkKey)
-	id, err := link.LoadIdentity(path)
-	switch {
-	case err == nil:
-		return id.Fingerprint().String()
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Sprintf("not in %s; it is what `tapward keys` printed when the key was made", path)
-	}
-	return fmt.Sprintf("cannot be read here (%v); it is what `tapward keys` printed when the key was made", err)
 }
 
 type phoneRelease struct {

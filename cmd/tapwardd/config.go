@@ -8,11 +8,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 
 	"tapward/gateway"
+	"tapward/reader/pcsc"
 	"tapward/reader/serial"
 )
 
@@ -121,8 +123,8 @@ func (c Config) validate() error {
 		say("data: %q must be an absolute path", c.Data)
 	}
 	for name, addr := range map[string]string{"station.listen": c.Station.Listen, "phones.listen": c.Phones.Listen} {
-		if _, _, err := net.SplitHostPort(addr); addr != "" && err != nil {
-			say("%s: %q must be host:port", name, addr)
+		if addr != "" && !listens(addr) {
+			say("%s: %q must be host:port with a port up to 65535", name, addr)
 		}
 	}
 	seen := map[gateway.ReaderID]bool{}
@@ -132,13 +134,18 @@ func (c Config) validate() error {
 		}
 		seen[id] = true
 	}
+	if len(c.PCSC) > 0 {
+		if err := c.pcsc().Validate(); err != nil {
+			say("pcsc: %w", err)
+		}
+	}
 	for _, s := range c.Serial {
 		if err := s.Validate(); err != nil {
 			wrong = append(wrong, err)
 		}
 	}
-	if host, _, err := net.SplitHostPort(c.Metrics.Listen); c.Metrics.Listen != "" && (err != nil || host == "") {
-		say("metrics.listen: %q must be host:port; 127.0.0.1 is for this machine only", c.Metrics.Listen)
+	if host, _, _ := net.SplitHostPort(c.Metrics.Listen); c.Metrics.Listen != "" && (host == "" || !listens(c.Metrics.Listen)) {
+		say("metrics.listen: %q must be host:port with a port up to 65535; 127.0.0.1 is for this machine only", c.Metrics.Listen)
 	}
 	if c.Uplink != nil {
 		wrong = append(wrong, c.Uplink.validate(c.Ward)...)
@@ -147,6 +154,25 @@ func (c Config) validate() error {
 		say("sim: this build takes no simulated taps")
 	}
 	return errors.Join(wrong...)
+}
+
+// listens says that addr is host:port with a port that there is, by number; 0 leaves it to the kernel.
+func listens(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// pcsc is the configuration of the PC/SC daemon's readers.
+func (c Config) pcsc() pcsc.Config {
+	var config pcsc.Config
+	for _, r := range c.PCSC {
+		config.Readers = append(config.Readers, pcsc.Reader{ID: r.ID, Match: r.Match})
+	}
+	return config
 }
 
 func (u Uplink) validate(ward string) (wrong []error) {

@@ -14,7 +14,7 @@ import (
 // flags are all of the command line; everything else is in the configuration file.
 type flags struct {
 	Config string `help:"The box's configuration." type:"path" default:"/etc/tapward/tapwardd.toml"`
-	Check  bool   `help:"Check the configuration and end."`
+	Check  bool   `help:"Check the configuration, and the keys where they can be read, and end."`
 	Trace  string `help:"Append every step of the session machine to this file, for tapward replay." type:"path"`
 	Debug  bool   `help:"Log more."`
 }

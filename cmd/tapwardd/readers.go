@@ -21,11 +21,7 @@ func newSources(c Config, log *slog.Logger) ([]reader.Source, error) {
 	var sources []reader.Source
 	var errs []error
 	if len(c.PCSC) > 0 {
-		var config pcsc.Config
-		for _, r := range c.PCSC {
-			config.Readers = append(config.Readers, pcsc.Reader{ID: r.ID, Match: r.Match})
-		}
-		s, err := pcsc.New(config, log)
+		s, err := pcsc.New(c.pcsc(), log)
 		sources, errs = append(sources, s), append(errs, err)
 	}
 	for _, config := range c.Serial {

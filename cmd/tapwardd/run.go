@@ -21,8 +21,11 @@ import (
 // run opens what the box needs and runs the ward on it until ctx ends.
 func run(ctx context.Context, f flags) error {
 	c, err := readConfig(f.Config)
-	if err != nil || f.Check {
+	if err != nil {
 		return err
+	}
+	if f.Check {
+		return checkSecrets(c)
 	}
 	log := newLog(f.Debug)
 	keys, err := readSecrets(c)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,7 +46,7 @@ func readSecrets(c Config) (s secrets, err error) {
 	if s.link, err = link.ParseIdentity(linkKey); err != nil {
 		return s, fmt.Errorf("read the link-key: %w", err)
 	}
-	if err = s.parseLogKey(strings.TrimSpace(string(logKey))); err != nil {
+	if err = s.parseLogKey(strings.TrimSpace(string(logKey)), c.Box); err != nil {
 		return s, fmt.Errorf("read the log-key: %w", err)
 	}
 	if s.badge, err = gateway.ParseBadgeKey(badgeKey); err != nil {
@@ -54,8 +55,21 @@ func readSecrets(c Config) (s secrets, err error) {
 	return s, nil
 }
 
-func (s *secrets) parseLogKey(secret string) (err error) {
+// checkSecrets says what is wrong with the keys, where whoever checks can read them: sealed ones only the service can.
+func checkSecrets(c Config) error {
+	_, err := readSecrets(c)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
+}
+
+// parseLogKey takes the key only under the box's own name: a log that two boxes sign proves nothing about either.
+func (s *secrets) parseLogKey(secret string, box gateway.BoxID) (err error) {
 	if s.log, err = note.NewSigner(secret); err != nil {
+		return err
+	}
+	if err = audit.CheckKeyName(s.log.Name(), box); err != nil {
 		return err
 	}
 	if s.public, err = audit.PublicKey(secret); err != nil {

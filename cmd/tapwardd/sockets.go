@@ -9,7 +9,8 @@ import (
 	"tapward/systemd"
 )
 
-// sockets are what the box listens on. Systemd may have opened them, by the names "station", "api" and "phones".
+// sockets are what the box listens on. Systemd may have opened them, by the names "station", "api", "phones" and
+// "metrics".
 type sockets struct {
 	page, api, phones net.Listener
 	metrics           net.Listener // nil: off

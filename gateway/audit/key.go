@@ -8,7 +8,18 @@ import (
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"tapward/gateway"
 )
+
+// CheckKeyName says what is wrong, and what to do, where the log key of that name is not the box's own.
+func CheckKeyName(name string, box gateway.BoxID) error {
+	if want := originPrefix + string(box); name != want {
+		return fmt.Errorf("it is the log key of %q and this box needs that of %q: set the box's name to the one the key was made for, "+
+			"or put this box's own key there; `tapward keys` makes one where none is", name, want)
+	}
+	return nil
+}
 
 // PublicKey derives the public half of a log key, for whoever holds the secret and must open the box's own checkpoints.
 func PublicKey(secret string) (string, error) {

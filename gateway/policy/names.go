@@ -7,13 +7,13 @@ import (
 	"unicode/utf8"
 )
 
-// identifier is what every id, pool, slot and role looks like.
+// identifier is what every id, pool, slot and role looks like; a phone's is narrower, see gateway.ValidLabel.
 var identifier = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // IDRule says in words what ValidID accepts.
 const IDRule = "an id is 1 to 64 letters a to z, digits, dots, dashes or underscores, and begins with a letter or digit"
 
-// ValidID says whether s may be an id in a document, or the id or pool of a phone that is paired.
+// ValidID says whether s may be an id in a document, or the pool of a phone that is paired.
 func ValidID(s string) bool { return identifier.MatchString(s) }
 
 func (t *table) id(key string) string {

@@ -77,8 +77,12 @@ func TestClientSaysWhatTheBoxSaid(t *testing.T) {
 	if err := c.LoadPolicy(t.Context(), []byte("x")); err == nil || err.Error() != e.fail.Error() {
 		t.Errorf("error is %v", err)
 	}
-	if err := c.RemovePhone(t.Context(), "../policy"); err == nil || !strings.Contains(err.Error(), "phone: an id") {
+	e.fail, e.after = &gateway.Refusal{Reason: gateway.UnknownPhone}, true
+	if err := c.RemovePhone(t.Context(), "../policy"); err == nil || err.Error() != e.fail.Error() {
 		t.Errorf("error is %v", err)
+	}
+	if got, want := fmt.Sprint(e.acts()), fmt.Sprintf("[{%s %v}]", e.acts()[0].operator, gateway.RemovePhone{Phone: "../policy"}); got != want {
+		t.Errorf("acts are %s, want %s", got, want)
 	}
 }
 

@@ -24,8 +24,8 @@ type Reader struct {
 	Match string
 }
 
-// check reports everything that is wrong with c at once.
-func (c Config) check() error {
+// Validate reports everything that is wrong with c at once.
+func (c Config) Validate() error {
 	var wrong []error
 	if len(c.Readers) == 0 {
 		wrong = append(wrong, errors.New("no reader is named"))

@@ -30,7 +30,7 @@ var _ reader.Source = (*Source)(nil)
 func New(c Config, log *slog.Logger) (*Source, error) { return newSource(c, &library{}, log) }
 
 func newSource(c Config, d daemon, log *slog.Logger) (*Source, error) {
-	if err := c.check(); err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("configure PC/SC readers: %w", err)
 	}
 	s := &Source{daemon: d, log: log, settling: settling}

@@ -53,11 +53,35 @@ func TestReferenceAgent(t *testing.T) {
 		if failed != 0 || seen != len(conformance.Clauses()) {
 			t.Errorf("%d failed of %d, want none of %d", failed, seen, len(conformance.Clauses()))
 		}
+		synctest.Wait()
+		if v, _ := a.View(); v.Screen != agent.ScreenFree || v.Name != "" {
+			t.Errorf("the exam leaves the phone %s under %q", v.Screen, v.Name)
+		}
+		interrupted(t, exam, a)
 		cancel()
 		if err := <-ended; err != context.Canceled {
 			t.Errorf("agent ended with %v", err)
 		}
 	})
+}
+
+// interrupted ends an exam in its first clause that opens a session: the phone is left free all the same.
+func interrupted(t *testing.T, exam conformance.Exam, a *agent.Agent) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var last string
+	failed := exam.Run(ctx, func(r conformance.Result) {
+		if v, _ := a.View(); v.Name != "" {
+			interrupt()
+		}
+		if last = r.Name; last == "left-free" && r.Err != nil {
+			t.Errorf("%s: %v", last, r.Err)
+		}
+	})
+	synctest.Wait()
+	if v, _ := a.View(); failed != 1 || last != "left-free" || ctx.Err() == nil || v.Screen != agent.ScreenFree {
+		t.Errorf("interrupted: %d failed, the last clause was %s, the phone is %s", failed, last, v.Screen)
+	}
 }
 
 func identity(t *testing.T) link.Identity {
