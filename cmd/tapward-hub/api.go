@@ -45,6 +45,9 @@ type problem struct {
 // maxBody bounds a request; a policy is the largest.
 const maxBody = policy.MaxDocument
 
+// answerIn bounds the work for one request.
+const answerIn = 30 * time.Second
+
 // person is who asks, as the operating system knows them.
 type person struct{}
 
@@ -52,7 +55,9 @@ func (h *hub) routes() http.Handler {
 	mux := http.NewServeMux()
 	get := func(path string, answer func(*http.Request) (any, error)) {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			v, err := answer(r)
+			ctx, cancel := context.WithTimeout(r.Context(), answerIn)
+			defer cancel()
+			v, err := answer(r.WithContext(ctx))
 			reply(w, v, err)
 		})
 	}
@@ -64,7 +69,9 @@ func (h *hub) routes() http.Handler {
 				reply(w, nil, errors.New("the system does not say who you are"))
 				return
 			}
-			v, err := do(r, who)
+			ctx, cancel := context.WithTimeout(r.Context(), answerIn)
+			defer cancel()
+			v, err := do(r.WithContext(ctx), who)
 			reply(w, v, err)
 		})
 	}
@@ -125,31 +132,30 @@ func (h *hub) routes() http.Handler {
 	})
 	post("/v1/boxes/{id}/revoke", h.onBox(h.members.Revoke))
 	post("/v1/boxes/{id}/reinstate", h.onBox(h.members.Reinstate))
+	post("/v1/boxes/{id}/vacate", h.onBox(h.members.Vacate))
+	post("/v1/forget/{clinician}", h.forget)
 	post("/v1/alarms/{id}/lift", h.lift)
 	return mux
 }
 
 func (h *hub) onBox(do func(context.Context, claim.Subject, string, string) error) func(*http.Request, string) (any, error) {
 	return func(r *http.Request, who string) (any, error) {
-		var why whyRequest
-		if err := decode(r, &why); err != nil {
+		why, err := reason(r)
+		if err != nil {
 			return nil, err
 		}
-		return nil, do(r.Context(), claim.Subject{Kind: claim.Box, Site: h.config.Site, ID: r.PathValue("id")}, who, why.Why)
+		return nil, do(r.Context(), claim.Subject{Kind: claim.Box, Site: h.config.Site, ID: r.PathValue("id")}, who, why)
 	}
 }
 
 func (h *hub) lift(r *http.Request, who string) (any, error) {
-	var why whyRequest
-	if err := decode(r, &why); err != nil {
+	why, err := reason(r)
+	if err != nil {
 		return nil, err
 	}
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {
 		return nil, errors.New("the alarm's number is not a number")
-	}
-	if why.Why == "" {
-		return nil, errors.New("say why: whoever reads the log later must understand it")
 	}
 	open, err := h.archive.Incidents(r.Context(), false, maxListed)
 	if err != nil {
@@ -160,14 +166,17 @@ func (h *hub) lift(r *http.Request, who string) (any, error) {
 	}
 	now := time.Now()
 	// The record comes first: an act without one must not be.
-	err = h.journal.Record(r.Context(), gateway.Record{Kind: AlarmLifted, At: now, Operator: who, Words: why.Why, State: strconv.FormatInt(id, 10)})
+	err = h.journal.Record(r.Context(), gateway.Record{Kind: AlarmLifted, At: now, Operator: who, Words: why, State: strconv.FormatInt(id, 10)})
 	if err == nil {
-		err = h.archive.Lift(r.Context(), id, who, why.Why, now)
+		err = h.archive.Lift(r.Context(), id, who, why, now)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return nil, h.askAgain(r.Context())
+	if err := h.askAgain(r.Context()); err != nil {
+		h.log.Warn("The alarm is closed; the box is asked again within a minute", "err", err)
+	}
+	return nil, nil
 }
 
 // askAgain lets boxes send what was refused while their logs were in quarantine.
@@ -205,6 +214,21 @@ func (h *hub) searchLog(r *http.Request) (any, error) {
 	return lines, nil
 }
 
+// maxWhy bounds what a person gives as the reason of an act, in bytes.
+const maxWhy = 1024
+
+// reason reads why somebody does something.
+func reason(r *http.Request) (string, error) {
+	var why whyRequest
+	if err := decode(r, &why); err != nil {
+		return "", err
+	}
+	if why.Why == "" || len(why.Why) > maxWhy {
+		return "", fmt.Errorf("say why, in at most %d bytes: whoever reads the log later must understand it", maxWhy)
+	}
+	return why.Why, nil
+}
+
 func decode(r *http.Request, into any) error {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
@@ -228,6 +252,9 @@ func listenLocal(path string) (net.Listener, error) {
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
 		return nil, fmt.Errorf("listen for commands: another hub answers at %s", path)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
+		return nil, fmt.Errorf("listen for commands: %s is there and is no socket; move it away", path)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("listen for commands: %w", err)

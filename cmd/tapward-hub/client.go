@@ -22,10 +22,18 @@ func (h Hub) get(ctx context.Context, path string, into any) error {
 	return h.call(ctx, http.MethodGet, path, nil, into)
 }
 
-func (h Hub) post(ctx context.Context, path string, body any) error {
+func encode(body any) ([]byte, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		return fmt.Errorf("encode request: %w", err)
+		return nil, fmt.Errorf("encode request: %w", err)
+	}
+	return text, nil
+}
+
+func (h Hub) post(ctx context.Context, path string, body any) error {
+	text, err := encode(body)
+	if err != nil {
+		return err
 	}
 	return h.call(ctx, http.MethodPost, path, text, nil)
 }

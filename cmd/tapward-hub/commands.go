@@ -7,14 +7,12 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strconv"
 	"text/tabwriter"
 	"time"
 
 	"tapward/sync/claim"
 	"tapward/sync/hub/archive"
-	"tapward/sync/hub/broker"
 	"tapward/sync/hub/enrol"
 	"tapward/sync/hub/release"
 	"tapward/sync/uplink"
@@ -148,9 +146,9 @@ type revokeDownstream struct {
 }
 
 func (c revokeDownstream) do(ctx context.Context, p place, target uplink.Target) error {
-	text, err := json.Marshal(revokeRequest{target, c.ID})
+	text, err := encode(revokeRequest{target, c.ID})
 	if err != nil {
-		return fmt.Errorf("encode request: %w", err)
+		return err
 	}
 	var done uplink.Revocation
 	if err := c.call(ctx, "POST", "/v1/revocations", text, &done); err != nil {
@@ -310,7 +308,7 @@ func (c keysCommand) Run(ctx context.Context, p place) error {
 	if err != nil {
 		return err
 	}
-	k, err := readKeys(config)
+	k, err := existingKeys(config)
 	if err != nil {
 		return err
 	}
@@ -356,11 +354,11 @@ func (c brokerCommand) Run(p place) error {
 	if err != nil {
 		return err
 	}
-	keys, err := broker.LoadKeys(filepath.Join(config.Data, "broker-keys.json"))
+	keys, err := existingKeys(config)
 	if err != nil {
 		return err
 	}
-	text, err := keys.ServerConfig()
+	text, err := keys.broker.ServerConfig()
 	if err != nil {
 		return err
 	}

@@ -149,8 +149,9 @@ func (c Config) validate() error {
 	for name, addr := range map[string]string{
 		"broker.listen": c.Broker.Listen, "enrol.listen": c.Enrol.Listen, "metrics.listen": c.Metrics.Listen,
 	} {
-		if _, _, err := net.SplitHostPort(addr); addr != "" && err != nil {
-			say("%s: %q must be host:port", name, addr)
+		optional := name == "metrics.listen" || name == "broker.listen" && len(c.Broker.Cluster) > 0
+		if host, port, err := net.SplitHostPort(addr); (addr != "" || !optional) && (err != nil || host == "" || port == "" || port == "0") {
+			say("%s: %q must be host:port, and name the address to listen on", name, addr)
 		}
 	}
 	for _, u := range append([]string{c.Enrol.URL}, c.Broker.Advertise...) {
@@ -162,9 +163,6 @@ func (c Config) validate() error {
 		say("broker: a cluster needs ca, certificate and key")
 	}
 	if _, err := c.Enrol.admins(); err != nil {
-		wrong = append(wrong, err)
-	}
-	if _, err := c.feeds(); err != nil {
 		wrong = append(wrong, err)
 	}
 	return errors.Join(wrong...)

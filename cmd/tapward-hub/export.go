@@ -169,7 +169,7 @@ func (h *hub) onFeed(r *http.Request, who string) (any, error) {
 	if do == nil {
 		return nil, fmt.Errorf("there is no act %q on an export", act)
 	}
-	err := h.journal.Record(r.Context(), gateway.Record{Kind: ExportChanged, Operator: who, State: act, Words: "export " + name})
+	err := h.journal.Record(r.Context(), gateway.Record{Kind: ExportChanged, At: time.Now(), Operator: who, State: act, Words: "export " + name})
 	if err != nil {
 		return nil, err
 	}

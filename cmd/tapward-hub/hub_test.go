@@ -22,7 +22,6 @@ import (
 	"tapward/gateway/audit"
 	"tapward/sync/claim"
 	"tapward/sync/enrol"
-	"tapward/sync/hub/database"
 	"tapward/sync/uplink"
 	"tapward/sync/upstream"
 )
@@ -61,21 +60,20 @@ func start(t *testing.T, folder string) (r rig, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := readKeys(c)
+	lock, err := lockFolder(c.Data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := database.Open(t.Context(), c.Database)
-	if err != nil {
-		t.Fatal(err)
+	if _, err := lockFolder(c.Data); err == nil {
+		t.Error("two hubs in one folder")
 	}
-	h, err := newHub(t.Context(), c, k, db, r.log)
+	h, err := open(t.Context(), c, r.log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- errors.Join(h.run(ctx), db.Close()) }()
+	go func() { ended <- errors.Join(h.run(ctx), h.db.Close(), lock.Close()) }()
 	select {
 	case <-h.broker.Ready():
 	case err := <-ended:
@@ -292,6 +290,17 @@ func TestHubKeepsABoxsLog(t *testing.T) {
 		t.Errorf("exports:\n%s", out)
 	}
 
+	if out := r.must("forget", "c-17", "--why", "the law"); !strings.Contains(out, "openings of records erased") {
+		t.Errorf("forget:\n%s", out)
+	}
+	if history := readHistory(t, r.must("history", "box-1"), b.key, b.trust.Hub.Stored); history.Bad != nil || history.Forgotten != 7 {
+		t.Errorf("history after an erasure: %+v", history)
+	}
+	if out := r.must("log", "--box", "hub"); !strings.Contains(out, "person.forgotten") || strings.Contains(out, "c-17") {
+		t.Errorf("the hub's own log after an erasure:\n%s", out)
+	}
+	r.must("backup", filepath.Join(t.TempDir(), "copy.db"))
+
 	r.must("revoke", "box", "box-1", "--why", "it was stolen")
 	b.await(func(s upstream.State) bool { return !s.Connected && strings.Contains(s.Why, "revoked") })
 	if out := r.must("boxes"); !strings.Contains(out, "revoked ") {
@@ -299,7 +308,7 @@ func TestHubKeepsABoxsLog(t *testing.T) {
 	}
 	for _, refused := range [][]string{
 		{"revoke", "box", "box-9", "--why", "no such box"}, {"confirm", "nothing", "12345678"}, {"lift", "99", "--why", "there is none"},
-		{"history", "box-9"}, {"keys", "--only", "nothing"}, {"confirm", "nothing", "123"},
+		{"history", "box-9"}, {"vacate", "box-9", "--why", "no such box"}, {"revoke", "box", "box-1", "--why", strings.Repeat("long", 300)}, {"keys", "--only", "nothing"}, {"confirm", "nothing", "123"},
 	} {
 		if out, code := r.command(refused...); code != 1 || out != "" {
 			t.Errorf("tapward-hub %v: exit code %d, %q", refused, code, out)

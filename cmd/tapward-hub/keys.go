@@ -42,8 +42,8 @@ type keys struct {
 
 // readKeys takes each key from systemd's credentials or from a file in the folder, and makes those that are nowhere.
 func readKeys(c Config) (k keys, err error) {
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
-		return k, fmt.Errorf("make the data folder: %w", err)
+	if err := private(c.Data); err != nil {
+		return k, err
 	}
 	if k.ca, err = embedded.Open(filepath.Join(c.Data, "ca.pem"), c.Site); err != nil {
 		return k, err

@@ -24,6 +24,9 @@ type commands struct {
 	Policy    policyCommand    `cmd:"" help:"Give a policy with its roster to every box of the site."`
 	Revoke    revokeCommand    `cmd:"" help:"Take something away, at once: a box, a person, a badge, a phone."`
 	Reinstate reinstateCommand `cmd:"" help:"Undo the revocation of a box."`
+	Vacate    vacateCommand    `cmd:"" help:"Free the name of a revoked box for another machine."`
+	Forget    forgetCommand    `cmd:"" help:"Erase who a clinician was from every archived record; proofs hold."`
+	Backup    backupCommand    `cmd:"" help:"Write a copy of the hub's SQLite database, also while it runs."`
 	Alarms    alarmsCommand    `cmd:"" help:"List what a person must look at."`
 	Lift      liftCommand      `cmd:"" help:"Close an alarm, and take a quarantined log again."`
 	Log       logCommand       `cmd:"" help:"Read the archive: records of every box, and of the hub itself."`

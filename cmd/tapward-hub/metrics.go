@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -26,7 +27,7 @@ func (h *hub) serveMetrics(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("register metrics: %w", err), l.Close())
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 2}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !h.broker.Connected() {
@@ -37,6 +38,9 @@ func (h *hub) serveMetrics(ctx context.Context) error {
 	})
 	return serveHTTP(ctx, l, mux, h.log, nil)
 }
+
+// readWithin bounds the reading of the hub's state for one answer.
+const readWithin = 5 * time.Second
 
 // gauges reads the hub's state when it is asked.
 type gauges struct{ hub *hub }
@@ -81,7 +85,9 @@ func (g gauges) Collect(out chan<- prometheus.Metric) {
 	count(messages, c.Refused, "refused")
 	count(messages, c.Messages-c.Repeats-c.Gaps-c.Refused, "taken")
 	count(ingested, c.Records)
-	s, err := g.hub.status(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), readWithin)
+	defer cancel()
+	s, err := g.hub.status(ctx)
 	gauge(failures, one(err != nil))
 	if err != nil {
 		g.hub.log.Warn("Cannot read the hub's state for metrics", "err", err)

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"tapward/gateway"
 	"tapward/sync/hub/enrol"
 	"tapward/sync/hub/journal"
 	"tapward/sync/hub/release"
+	"tapward/sync/uplink"
 )
 
 // AlarmLifted is the record of a person's word on an alarm.
@@ -29,15 +31,15 @@ func (h *hub) recordEnrolment(ctx context.Context, e enrol.Event) error {
 // releaseEvents puts decisions about policies and revocations into the hub's own log.
 type releaseEvents struct{ *journal.Journal }
 
-// Record is release.Events'. Whom a decision is about stands among the words, which can be erased.
+// Record is release.Events'. Whom a decision is about can be erased: a person as whose record it is, all else as words.
 func (e releaseEvents) Record(ctx context.Context, v release.Event) error {
-	words := v.Words
-	if v.Subject != "" {
-		words = v.Subject + ": " + words
+	r := gateway.Record{Kind: gateway.RecordKind(v.Kind), At: v.At, Operator: v.Person, Words: v.Words, State: fmt.Sprint(v.ID)}
+	if id, ok := strings.CutPrefix(v.Subject, string(uplink.Clinician)+" "); ok {
+		r.Clinician = gateway.ClinicianID(id)
+	} else if v.Subject != "" {
+		r.Words = v.Subject + ": " + v.Words
 	}
-	return e.Journal.Record(ctx, gateway.Record{
-		Kind: gateway.RecordKind(v.Kind), At: v.At, Operator: v.Person, Words: words, State: fmt.Sprint(v.ID),
-	})
+	return e.Journal.Record(ctx, r)
 }
 
 // enrolled are the boxes that releases go out to.

@@ -39,6 +39,9 @@ type runCommand struct {
 // Run opens what the hub needs and serves until ctx ends.
 func (r runCommand) Run(ctx context.Context) error {
 	c, err := readConfig(r.Config)
+	if err == nil && r.Check {
+		_, err = c.feeds()
+	}
 	if err != nil || r.Check {
 		return err
 	}
@@ -47,19 +50,36 @@ func (r runCommand) Run(ctx context.Context) error {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	k, err := readKeys(c)
+	lock, err := lockFolder(c.Data)
 	if err != nil {
 		return err
+	}
+	defer lock.Close()
+	h, err := open(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	return errors.Join(h.run(ctx), h.db.Close())
+}
+
+// open opens what the hub needs, in a folder that is its own.
+func open(ctx context.Context, c Config, log *slog.Logger) (*hub, error) {
+	k, err := readKeys(c)
+	if err != nil {
+		return nil, err
 	}
 	db, err := database.Open(ctx, c.Database)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if err := db.Claim(ctx, k.digest()); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	h, err := newHub(ctx, c, k, db, log)
 	if err != nil {
-		return errors.Join(err, db.Close())
+		return nil, errors.Join(err, db.Close())
 	}
-	return errors.Join(h.run(ctx), db.Close())
+	return h, nil
 }
 
 // hub is everything that runs.
@@ -68,6 +88,8 @@ type hub struct {
 	keys        keys
 	log         *slog.Logger
 	started     time.Time
+	db          *database.DB
+	gaps        gapLook
 	archive     *archive.Archive
 	journal     *journal.Journal
 	certificate *enrol.ServerCertificate
@@ -84,7 +106,7 @@ const lifetime = 30 * 24 * time.Hour
 
 // newHub is the wiring.
 func newHub(ctx context.Context, c Config, k keys, db *database.DB, log *slog.Logger) (*hub, error) {
-	h := &hub{config: c, keys: k, log: log, started: time.Now()}
+	h := &hub{config: c, keys: k, log: log, started: time.Now(), db: db}
 	h.archive = archive.New(db, archive.Retention{Bodies: time.Duration(c.Archive.Records), Openings: time.Duration(c.Archive.Names)}, log)
 	h.journal = journal.New(journal.Config{Site: c.Site, Archive: h.archive, Log: k.log, Public: k.public, Stored: k.stored})
 	var err error
@@ -208,6 +230,7 @@ func (h *hub) run(ctx context.Context) error {
 	edge.Go(func() error { return h.witness.Run(edgeCtx) })
 	edge.Go(func() error { return h.exporter.Run(edgeCtx) })
 	edge.Go(func() error { return h.releases.Run(edgeCtx) })
+	edge.Go(func() error { return h.countGaps(edgeCtx) })
 	edge.Go(func() error { return h.serveLocal(edgeCtx, api) })
 	edge.Go(func() error { return h.serveMetrics(edgeCtx) })
 	edge.Go(func() error { return h.announce(edgeCtx) })

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"tapward/gateway"
@@ -27,7 +28,8 @@ type status struct {
 	Claims     int                 `json:"claims"`  // that wait for a person
 	Alarms     int                 `json:"alarms"`  // open
 	Records    int64               `json:"records"` // archived, of all boxes and epochs
-	Gaps       int                 `json:"gaps"`    // in the archive: must be none
+	Gaps       int                 `json:"gaps"`    // in the archive, when it was last looked through: must be none
+	Looked     time.Time           `json:"looked"`
 	Loud       []string            `json:"loud,omitempty"`
 }
 
@@ -66,9 +68,46 @@ func (h *hub) status(ctx context.Context) (status, error) {
 	for _, o := range origins {
 		s.Records += o.Size
 	}
-	gaps, err := h.archive.Gaps(ctx)
-	s.Gaps = len(gaps)
-	return s, err
+	s.Gaps, s.Looked = h.gaps.get()
+	return s, nil
+}
+
+// gapLook is what the last look through the whole archive found; a look takes a while, so that nobody waits for one.
+type gapLook struct {
+	mu     sync.Mutex
+	gaps   int
+	looked time.Time
+}
+
+func (g *gapLook) get() (int, time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.gaps, g.looked
+}
+
+// gapsEvery is how often the archive is looked through.
+const gapsEvery = time.Hour
+
+// countGaps looks through the archive at start and every hour, until ctx ends.
+func (h *hub) countGaps(ctx context.Context) error {
+	tick := time.NewTicker(gapsEvery)
+	defer tick.Stop()
+	for {
+		gaps, err := h.archive.Gaps(ctx)
+		if err != nil && ctx.Err() == nil {
+			h.log.Warn("Cannot look through the archive for gaps", "err", err)
+		}
+		if err == nil {
+			h.gaps.mu.Lock()
+			h.gaps.gaps, h.gaps.looked = len(gaps), time.Now()
+			h.gaps.mu.Unlock()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // box is one that was let in, with what of its log is archived.

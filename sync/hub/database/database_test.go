@@ -210,3 +210,21 @@ func (p plain) Connect(context.Context) (driver.Conn, error) {
 }
 
 func (plain) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
+
+func TestDatabaseIsOfOneHub(t *testing.T) {
+	engines.Each(t, func(t *testing.T, url string) {
+		db, err := database.Open(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		for range 2 {
+			if err := db.Claim(t.Context(), "keys of the first"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := db.Claim(t.Context(), "keys of another"); err == nil {
+			t.Error("another hub may use it too")
+		}
+	})
+}

@@ -111,22 +111,25 @@ var meanings = map[gateway.RecordKind]Meaning{
 	"enrol.reinstated":     {SecurityAlert, Configuration, update, Success},
 	"enrol.vacated":        {SecurityAlert, Configuration, update, Success},
 
-	"release.policy":    {SecurityAlert, Configuration, update, Success},
-	"release.revoked":   {SecurityAlert, Configuration, update, Success},
-	"release.compacted": {SecurityAlert, Configuration, update, Success},
-	"release.adopted":   {SecurityAlert, Configuration, update, Success},
-	"release.lost":      {SecurityAlert, Configuration, execute, Serious},
+	"release.policy":      {SecurityAlert, Configuration, update, Success},
+	"release.revoked":     {SecurityAlert, Configuration, update, Success},
+	"release.compacted":   {SecurityAlert, Configuration, update, Success},
+	"release.adopted":     {SecurityAlert, Configuration, update, Success},
+	"release.lost":        {SecurityAlert, Configuration, execute, Serious},
+	"release.disbelieved": {SecurityAlert, NodeAuth, execute, Serious},
 
 	alarmLifted:   {SecurityAlert, Restricted, execute, Success},
 	exportChanged: {SecurityAlert, Configuration, update, Success},
+	forgotten:     {SecurityAlert, Attributes, remove, Success},
 	outboxChanged: {SecurityAlert, Code{}, execute, Minor},
 }
 
 // Kinds of rooms that are not below this one.
 const (
-	outboxChanged gateway.RecordKind = "outbox.changed" // the hospital refused the box's log, or asked for it again
-	alarmLifted   gateway.RecordKind = "alarm.lifted"   // a person let a log go on that was in quarantine
-	exportChanged gateway.RecordKind = "export.changed" // a person acted on an export
+	outboxChanged gateway.RecordKind = "outbox.changed"   // the hospital refused the box's log, or asked for it again
+	alarmLifted   gateway.RecordKind = "alarm.lifted"     // a person let a log go on that was in quarantine
+	exportChanged gateway.RecordKind = "export.changed"   // a person acted on an export
+	forgotten     gateway.RecordKind = "person.forgotten" // somebody was erased
 )
 
 // Known says that a kind has a meaning of its own. Others are exported all the same.
