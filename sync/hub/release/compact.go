@@ -34,9 +34,13 @@ func (r *Releases) Compact(ctx context.Context) (dropped int, err error) {
 	if err != nil || len(idle) == 0 {
 		return 0, err
 	}
+	enrolled, err := r.boxes.Boxes(ctx)
+	if err != nil {
+		return 0, err
+	}
 	err = r.decide(ctx, uplink.Revocations, func(tx *sql.Tx, newest uint64) (uint64, error) {
 		dropped = 0
-		if r.ahead() > newest {
+		if most, _ := r.ahead(newest, enrolled); runs(most) > newest {
 			return newest, nil
 		}
 		for _, number := range idle {

@@ -20,6 +20,9 @@ const (
 	maxReason = 64
 )
 
+// answerTime is how long a question or a decision waits for the broker's first answer.
+const answerTime = 10 * time.Second
+
 // ReleasePolicy gives a policy document with its roster to every box of the site. Its version, the document's own, must be
 // above that of every earlier one. It returns when the decision is durable; the boxes hear of it at once.
 func (r *Releases) ReleasePolicy(ctx context.Context, document []byte, person string) (version uint64, err error) {
@@ -66,8 +69,12 @@ func (r *Releases) Revoke(ctx context.Context, target uplink.Target, id string, 
 	if target == uplink.Badge {
 		v.ID = lower(id)
 	}
-	err := r.decide(ctx, uplink.Revocations, func(tx *sql.Tx, newest uint64) (_ uint64, err error) {
-		if newest, err = r.catchUp(ctx, tx, newest); err != nil {
+	enrolled, err := r.boxes.Boxes(ctx)
+	if err != nil {
+		return v, fmt.Errorf("revoke: %w", err)
+	}
+	err = r.decide(ctx, uplink.Revocations, func(tx *sql.Tx, newest uint64) (_ uint64, err error) {
+		if newest, err = r.catchUp(ctx, tx, newest, enrolled); err != nil {
 			return 0, err
 		}
 		v.Number, v.At = newest+1, time.Now().UTC().Round(0)
@@ -91,19 +98,6 @@ func (r *Releases) Revoke(ctx context.Context, target uplink.Target, id string, 
 		return v, fmt.Errorf("revoke: %w", err)
 	}
 	return v, nil
-}
-
-// catchUp goes on above the numbers that boxes run already. They are above the hub's own only where hub and broker were
-// both restored from a backup: or no box would take what is decided now. What the numbers between had said is lost.
-func (r *Releases) catchUp(ctx context.Context, tx *sql.Tx, newest uint64) (uint64, error) {
-	ahead := r.ahead()
-	if ahead <= newest {
-		return newest, nil
-	}
-	words := fmt.Sprintf("boxes run revocations through number %d and this hub knew %d: numbers %d to %d were lost with what a backup did not hold; decide them again",
-		ahead, newest, newest+1, ahead)
-	r.log.Error("Revocations were lost: " + words)
-	return ahead, record(ctx, tx, Lost, "", "", words)
 }
 
 func valid(v uplink.Revocation) error {
@@ -132,14 +126,9 @@ func insert(ctx context.Context, tx *sql.Tx, v uplink.Revocation, person string)
 
 // decide runs do in one transaction, after every other decision of the kind and before the next; do is given the newest
 // version and gives the next. Before the broker's releases and the boxes' reports were compared with the database nothing
-// is decided: the database may be of last night.
+// is decided: the database may be of last night. It waits for that at most answerTime.
 func (r *Releases) decide(ctx context.Context, kind uplink.Kind, do func(tx *sql.Tx, newest uint64) (uint64, error)) error {
-	select {
-	case <-r.compared:
-	case <-ctx.Done():
-		return fmt.Errorf("the broker has not answered yet, so that it is not known what was released before: %w", ctx.Err())
-	}
-	if _, err := r.Standings(ctx); err != nil {
+	if err := r.answered(ctx); err != nil {
 		return err
 	}
 	if err := r.turn(ctx, kind, do); err != nil {
@@ -147,6 +136,20 @@ func (r *Releases) decide(ctx context.Context, kind uplink.Kind, do func(tx *sql
 	}
 	signal(r.decided)
 	signal(r.happened)
+	return nil
+}
+
+// answered waits until the broker's releases were compared with the database and its reports are in.
+func (r *Releases) answered(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	for _, first := range []<-chan struct{}{r.compared, r.listed} {
+		select {
+		case <-first:
+		case <-ctx.Done():
+			return fmt.Errorf("the broker has not answered yet: nothing was decided; try again (%w)", ctx.Err())
+		}
+	}
 	return nil
 }
 

@@ -12,9 +12,10 @@ type EventKind string
 const (
 	PolicyReleased EventKind = "release.policy"
 	Revoked        EventKind = "release.revoked"
-	Compacted      EventKind = "release.compacted" // the hub left out what no longer matters
-	Lost           EventKind = "release.lost"      // boxes run newer revocations than hub and broker know: both were restored
-	Adopted        EventKind = "release.adopted"   // the broker had newer releases than the database: it was restored
+	Compacted      EventKind = "release.compacted"   // the hub left out what no longer matters
+	Lost           EventKind = "release.lost"        // boxes run newer revocations than hub and broker know: both were restored
+	Disbelieved    EventKind = "release.disbelieved" // a box says it runs revocations that no hub can have given
+	Adopted        EventKind = "release.adopted"     // the broker had newer releases than the database: it was restored
 )
 
 // Event is one decision. Subject may name a person, Words do not.

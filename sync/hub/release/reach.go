@@ -43,7 +43,8 @@ type BoxReach struct {
 // ErrNoRevocation says that there is none of that number.
 var ErrNoRevocation = errors.New("there is no revocation of that number")
 
-// Reach tells, for every enrolled box, whether and when it put a revocation into force: the deaf ones first.
+// Reach tells, for every enrolled box, whether and when it put a revocation into force: the deaf ones first. A box whose
+// enrolment was revoked is not among them, although one that is cut off may hold phones until their leases end.
 func (r *Releases) Reach(ctx context.Context, number uint64) (Reach, error) {
 	reach, err := r.reachOf(ctx, number)
 	if err != nil {

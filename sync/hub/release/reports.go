@@ -22,12 +22,15 @@ type Standing struct {
 	Report uplink.Report
 }
 
-// Standings are those of all boxes that ever reported, ordered by id. It waits until the broker has answered.
+// Standings are those of all boxes that ever reported, ordered by id. It waits, some seconds, until the broker has
+// answered.
 func (r *Releases) Standings(ctx context.Context) ([]Standing, error) {
+	waiting, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	select {
 	case <-r.listed:
-	case <-ctx.Done():
-		return nil, errors.Join(errors.New("the broker has not told the boxes' reports yet"), ctx.Err())
+	case <-waiting.Done():
+		return nil, errors.Join(errors.New("the broker has not told the boxes' reports yet"), waiting.Err())
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,12 +126,6 @@ func (r *Releases) read(entry jetstream.KeyValueEntry) (Standing, bool) {
 		r.log.Warn("A box's report cannot be read", "box", box, "err", err)
 		return Standing{}, false
 	}
-	for kind, a := range report.Applied {
-		if a.Version > maxVersion {
-			r.log.Warn("A box reports a version that cannot be", "box", box, "kind", string(kind))
-			return Standing{}, false
-		}
-	}
 	return Standing{gateway.BoxID(box), entry.Created(), report}, true
 }
 
@@ -140,19 +137,6 @@ func (r *Releases) markListed() {
 	default:
 		close(r.listed)
 	}
-}
-
-// maxVersion is far above what any hub has given out, so that no box can use the numbers up.
-const maxVersion = 1 << 40
-
-// ahead is the newest number that a box says it runs.
-func (r *Releases) ahead() (newest uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, s := range r.reports {
-		newest = max(newest, s.Report.Applied[uplink.Revocations].Version)
-	}
-	return newest
 }
 
 // note keeps the reports, and in the database the first time that a box was heard to run a version. One that this hub has
