@@ -298,6 +298,7 @@ func (c logCommand) Run(ctx context.Context, p place) error {
 
 type keysCommand struct {
 	Config string `help:"The hub's configuration." type:"path" default:"${config}"`
+	Make   bool   `help:"Make those that are missing, in a folder where no hub has run yet."`
 	Boxes  bool   `help:"Also the log keys of the boxes, from the running hub."`
 	Only   string `help:"Only this one, without its name: ca, stored, accepted or log." placeholder:"NAME"`
 }
@@ -308,7 +309,11 @@ func (c keysCommand) Run(ctx context.Context, p place) error {
 	if err != nil {
 		return err
 	}
-	k, err := existingKeys(config)
+	look := existingKeys
+	if c.Make {
+		look = madeKeys
+	}
+	k, err := look(config)
 	if err != nil {
 		return err
 	}

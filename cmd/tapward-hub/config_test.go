@@ -54,11 +54,11 @@ func TestKeysStayTheSame(t *testing.T) {
 	if _, err := existingKeys(c); err == nil || !strings.Contains(err.Error(), "ca.pem") {
 		t.Errorf("who only looks in an empty folder gets %v", err)
 	}
-	first, err := readKeys(c)
+	first, err := madeKeys(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := readKeys(c)
+	again, err := existingKeys(c)
 	if err != nil {
 		t.Fatal(err)
 	}

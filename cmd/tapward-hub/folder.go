@@ -49,6 +49,16 @@ func existingKeys(c Config) (keys, error) {
 	return readKeys(c)
 }
 
+// madeKeys makes what is missing, before the hub runs for the first time.
+func madeKeys(c Config) (keys, error) {
+	lock, err := lockFolder(c.Data)
+	if err != nil {
+		return keys{}, err
+	}
+	defer lock.Close()
+	return readKeys(c)
+}
+
 // private refuses keys that others may read.
 func private(folder string) error {
 	for _, name := range keyFiles {

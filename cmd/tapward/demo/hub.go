@@ -43,7 +43,7 @@ func (w *inner) startHub(ctx context.Context) error {
 	if err := os.WriteFile(hubConfig(w.dir), []byte(h.configuration()), 0o600); err != nil {
 		return fmt.Errorf("configure the hub: %w", err)
 	}
-	ca, err := h.tell(ctx, "keys", "--only", "ca")
+	ca, err := h.tell(ctx, "keys", "--make", "--only", "ca")
 	if err != nil {
 		return err
 	}
