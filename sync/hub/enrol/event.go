@@ -46,7 +46,8 @@ type Event struct {
 type Told struct {
 	// Record puts it into the hub's own audit.
 	Record func(context.Context, Event) error
-	// Cut ends the live connections of a subject that was revoked; nil: nobody holds any.
+	// Cut ends the live connections of a subject that was revoked; nil: nobody holds any. It is called at once, before
+	// anything else is told, and again in the event's turn; perhaps both at the same time.
 	Cut func(context.Context, claim.Subject) error
 }
 

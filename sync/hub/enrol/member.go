@@ -118,10 +118,10 @@ func boxSubject(a uplink.Address) claim.Subject {
 	return claim.Subject{Kind: claim.Box, Site: a.Site, ID: string(a.Box)}
 }
 
-// Revoke takes a member's access: it may not renew, the broker lets it in no more, and its live connections are cut. Its
-// keys never come back unless it is reinstated.
+// Revoke takes a member's access: it may not renew, the broker lets it in no more, and its live connections are cut, at
+// once and again when the event is told. Its keys never come back unless it is reinstated.
 func (r *Registrar) Revoke(ctx context.Context, s claim.Subject, person, why string) error {
-	return r.change(ctx, s, person, Revoked, why, func(tx *sql.Tx, now int64) (sql.Result, error) {
+	err := r.change(ctx, s, person, Revoked, why, func(tx *sql.Tx, now int64) (sql.Result, error) {
 		if _, err := tx.ExecContext(ctx, `UPDATE enrol_key SET revoked = $1 WHERE subject = $2 AND revoked = 0`, now, s.URI().String()); err != nil {
 			return nil, err
 		}
@@ -130,6 +130,25 @@ func (r *Registrar) Revoke(ctx context.Context, s claim.Subject, person, why str
 		}
 		return tx.ExecContext(ctx, `UPDATE enrol_member SET revoked = $1 WHERE subject = $2 AND revoked = 0`, now, s.URI().String())
 	})
+	if err == nil {
+		r.cutNow(ctx, s)
+	}
+	return err
+}
+
+const cutTime = 5 * time.Second
+
+// cutNow does not wait for the events before the revocation's, one of which may not get through. The revocation stands
+// whatever comes of it, also where whoever asked has gone; its event cuts again.
+func (r *Registrar) cutNow(ctx context.Context, s claim.Subject) {
+	if r.told.Cut == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cutTime)
+	defer cancel()
+	if err := r.told.Cut(ctx, s); err != nil {
+		r.log.Warn("cannot cut the connections of a revoked member at once; trying again", "subject", s.String(), "error", err)
+	}
 }
 
 // Reinstate undoes a revocation: the same machine with the same keys is let in again.
@@ -154,7 +173,7 @@ func (r *Registrar) Vacate(ctx context.Context, s claim.Subject, person, why str
 // change applies one person's decision about a member, if the member is as the decision needs it.
 func (r *Registrar) change(ctx context.Context, s claim.Subject, person string, kind EventKind, why string,
 	apply func(tx *sql.Tx, now int64) (sql.Result, error)) error {
-	if err := needPerson(person); err != nil {
+	if err := errors.Join(needPerson(person), needWhy(why)); err != nil {
 		return err
 	}
 	return r.decide(ctx, s, func(tx *sql.Tx) error {

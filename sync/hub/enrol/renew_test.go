@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func TestRevokedMayNotRenew(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		h.events.mu.Lock()
-		if len(h.events.cut) != 1 || h.events.cut[0] != a.Subject {
+		if cut := slices.Compact(slices.Clone(h.events.cut)); len(h.events.cut) != 2 || len(cut) != 1 || cut[0] != a.Subject {
 			t.Errorf("cut off: %v", h.events.cut)
 		}
 		h.events.mu.Unlock()

@@ -71,7 +71,8 @@ type events struct {
 	mu    sync.Mutex
 	all   []enrol.Event
 	cut   []claim.Subject
-	fail  error
+	fail  error         // of record
+	uncut error         // of cutOff
 	heard chan struct{} // closed at the next event
 	each  func(enrol.Event)
 }
@@ -99,7 +100,7 @@ func (e *events) cutOff(_ context.Context, s claim.Subject) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.cut = append(e.cut, s)
-	return nil
+	return e.uncut
 }
 
 // wait gives the first event of a kind about a subject, when it has come.
@@ -123,6 +124,12 @@ func (e *events) wait(t testing.TB, kind enrol.EventKind, s claim.Subject) enrol
 			t.Fatalf("no event %s of %s; there are %+v", kind, s, all)
 		}
 	}
+}
+
+func (e *events) set(change func(*events)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	change(e)
 }
 
 func (e *events) count(kind enrol.EventKind) (n int) {

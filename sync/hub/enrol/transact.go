@@ -64,9 +64,19 @@ func changedOne(result sql.Result, err error) (bool, error) {
 
 func none(err error) bool { return errors.Is(err, sql.ErrNoRows) }
 
-func needPerson(person string) error {
-	if person == "" {
-		return errors.New("who decides this must be named")
+// maxSaid bounds a name or a reason that a person gives, in bytes: it goes into the audit, and stays there.
+const maxSaid = 1024
+
+func needPerson(person string) error { return need("who decides this", person) }
+
+func needWhy(why string) error { return need("why", why) }
+
+func need(what, text string) error {
+	switch {
+	case text == "":
+		return fmt.Errorf("%s must be said, for whoever reads the log later", what)
+	case len(text) > maxSaid:
+		return fmt.Errorf("%s is said in %d bytes: at most %d are kept, make it shorter", what, len(text), maxSaid)
 	}
 	return nil
 }

@@ -66,6 +66,9 @@ func New(config Config) (*Exporter, error) {
 		case f.Target == nil:
 			return nil, fmt.Errorf("export: feed %s has no receiver", f.Name)
 		}
+		if err := check(f.Target); err != nil {
+			return nil, fmt.Errorf("export: feed %s: %w", f.Name, err)
+		}
 		names[f.Name] = true
 		f.Batch, f.Patience = or(f.Batch, Batch), or(f.Patience, Patience)
 		e.feeds = append(e.feeds, &feed{
@@ -73,6 +76,13 @@ func New(config Config) (*Exporter, error) {
 		})
 	}
 	return e, nil
+}
+
+func check(t Target) error {
+	if c, ok := t.(interface{ Check() error }); ok {
+		return c.Check()
+	}
+	return nil
 }
 
 func or[T int | time.Duration](value, otherwise T) T {

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Target is a receiver. One goroutine uses it at a time. One that is an io.Closer is closed when its feed ends.
+// Target is a receiver. One goroutine uses it at a time. One that is an io.Closer is closed when its feed ends. One that has
+// a Check() error is asked by New whether it is set up rightly.
 type Target interface {
 	// Deliver hands records over, in order. The answers are for the first len(answers) of them and final; err says why
 	// there are not more, and is nil where all have one. What has no answer comes again, also where the receiver has it

@@ -24,6 +24,9 @@ type Feed struct {
 
 const contentType = "application/fhir+json"
 
+// Check says why the endpoint is set up wrong.
+func (f *Feed) Check() error { return f.Endpoint.Check() }
+
 // Confirms says that a repository answers for what it has.
 func (*Feed) Confirms() bool { return true }
 

@@ -13,6 +13,9 @@ type Post struct {
 	Single   bool
 }
 
+// Check says why the endpoint is set up wrong.
+func (p *Post) Check() error { return p.Endpoint.Check() }
+
 // Confirms says that a collector answers for what it has.
 func (*Post) Confirms() bool { return true }
 
