@@ -129,10 +129,12 @@ func startRsyslog(t *testing.T, c *ca, driver, dir, port string) *rsyslog {
 		}
 		if port == "0" { // it writes down only a port that it chose
 			number, err := os.ReadFile(filepath.Join(dir, "port"))
-			r.address = "127.0.0.1:" + strings.TrimSpace(string(number))
-			return err == nil && len(number) > 1
+			if err != nil || len(number) < 2 {
+				return false
+			}
+			port = strings.TrimSpace(string(number))
 		}
-		r.address = "127.0.0.1:" + port
+		r.address = "127.0.0.1:" + port // which is written down a moment before it listens
 		conn, err := net.Dial("tcp", r.address)
 		if err != nil {
 			return false
