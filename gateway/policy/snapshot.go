@@ -73,7 +73,8 @@ func New(doc Document, ward string, key gateway.BadgeKey) Snapshot {
 	return Snapshot{in: in}
 }
 
-// Identify finds whose badge it is, on any ward of the site; Revoked where the person or this badge was. The comparison is of keyed hashes, so its timing says
+// Identify finds whose badge it is, on any ward of the site; Revoked where the person or this badge was. The comparison
+// is of keyed hashes, so its timing says
 // nothing about the numbers that are on the roster.
 func (s Snapshot) Identify(c gateway.Credential) (gateway.Clinician, bool) {
 	if s.in == nil || c.IsZero() {

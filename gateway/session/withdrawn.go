@@ -7,8 +7,8 @@ import (
 )
 
 // withdrawn ends what a phone shows, offers the next to whoever it is being opened for, and sends away who waits for it to
-// be cleared. That nobody taps for it again is the engine's to see
-// to; a phone that another ward's box has is that box's to end.
+// be cleared. That nobody taps for it again is the engine's to see to; a phone that another ward's box has is that box's
+// to end.
 func (t *turn) withdrawn(id gateway.PhoneID, reason gateway.Reason) {
 	for i := range t.Phones {
 		if p := &t.Phones[i]; p.For != nil && slices.Contains(p.For.Candidates, id) {
